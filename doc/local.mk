@@ -1,0 +1,10 @@
+# Pages, the man page (dist_man1_MANS += doc/tributary.1), and HTML from the headers' comments.
+EXTRA_DIST +=
+
+html-doc: doc/Doxyfile
+	@test -n '$(DOXYGEN)' || { echo 'html-doc: Doxygen was not found by configure' >&2; exit 1; }
+	$(AM_V_GEN)$(DOXYGEN) doc/Doxyfile >doc/doxygen.log 2>&1 || { cat doc/doxygen.log >&2; exit 1; }
+.PHONY: html-doc
+
+clean-local:
+	rm -rf doc/html

@@ -1,0 +1,17 @@
+# The core, and libtributary: the core and the transports behind a symbol map.
+noinst_LTLIBRARIES += libtributary-core.la
+libtributary_core_la_SOURCES =
+libtributary_core_la_LIBADD = $(LIBEVENT_LIBS)
+
+lib_LTLIBRARIES += libtributary.la
+libtributary_la_SOURCES =
+libtributary_la_LIBADD = libtributary-core.la
+libtributary_la_LDFLAGS = $(library_ldflags) -version-info $(TRIBUTARY_VERSION_INFO)
+if HAVE_VERSION_SCRIPT
+libtributary_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/lib/libtributary.map
+else
+libtributary_la_LDFLAGS += -export-symbols-regex '^trib_'
+endif
+EXTRA_libtributary_la_DEPENDENCIES = $(top_srcdir)/lib/libtributary.map
+EXTRA_DIST += lib/libtributary.map
+pkgconfig_DATA += libtributary.pc

@@ -1,0 +1,11 @@
+# libFuzzer targets: two lines each,
+#   fuzz_programs += tests/fuzz/fuzz_name
+#   tests_fuzz_fuzz_name_LDADD = $(fuzz_libraries)
+# with the source tests/fuzz/fuzz_name.c and the corpus tests/fuzz/corpus/fuzz_name/. Configured with --enable-fuzzers they fuzz; otherwise
+# `make check` runs each over its corpus, by standalone.c.
+check_LTLIBRARIES += libtributary-fuzz.la
+libtributary_fuzz_la_SOURCES =
+if !ENABLE_FUZZERS
+libtributary_fuzz_la_SOURCES += tests/fuzz/standalone.c
+endif
+fuzz_libraries = libtributary-fuzz.la $(LDADD) $(FUZZER_LDFLAGS)

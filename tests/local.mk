@@ -1,0 +1,11 @@
+# Tests. A Check program is one line, `unit_tests += tests/test_name`; its source is tests/test_name.c.
+# Cases that take long carry the Check tag "slow": `make check` leaves them out, `make check-slow` runs nothing else.
+check_LTLIBRARIES += libtributary-support.la
+libtributary_support_la_SOURCES =
+
+script_tests += \
+	tests/check_docs.sh \
+	tests/check_exports.sh \
+	tests/check_headers.sh \
+	tests/check_includes.sh \
+	tests/check_lint.sh
