@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each public header compiles alone, as strict C99 and as C++.
+# Each public header is installed and compiles alone, as strict C99 and as C++.
 set -eu
 
 work=$(mktemp -d)
@@ -8,6 +8,7 @@ failed=0
 
 for header in "$TRIB_SRC"/include/tributary/*.h; do
     name=tributary/${header##*/}
+    grep -q "include/$name" "$TRIB_SRC/include/local.mk" || { echo "FAIL: <$name> is not in include/local.mk"; failed=1; }
     printf '#include <%s>\n#include <%s>\nextern int not_empty;\n' "$name" "$name" | tee "$work/alone.c" >"$work/alone.cc"
     # Unquoted: a command and its options.
     # shellcheck disable=SC2086
