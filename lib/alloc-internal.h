@@ -1,0 +1,16 @@
+/* What the pool asks of the allocator beyond memory. */
+#ifndef TRIBI_ALLOC_INTERNAL_H
+#define TRIBI_ALLOC_INTERNAL_H
+
+#include <tributary/alloc.h>
+
+/* Large blocks may be mapped from the system instead. */
+bool tribi_alloc_maps(void);
+
+/* As trib_alloc, but not zeroed: for payload, which is about to be overwritten. */
+void *tribi_alloc_raw(size_t size);
+
+/* Nobody replaced malloc(). */
+bool tribi_alloc_is_malloc(void);
+
+#endif

@@ -1,0 +1,87 @@
+/* The process's allocator: malloc() until somebody replaces it. */
+#include "alloc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *default_allocate(void *arg, size_t size)
+{
+    (void)arg;
+    return malloc(size);
+}
+
+static void default_release(void *arg, void *memory)
+{
+    (void)arg;
+    free(memory);
+}
+
+static const struct trib_allocator default_allocator = { sizeof(default_allocator), default_allocate, default_release, NULL, true };
+
+/* Read without a lock: the contract forbids replacing it while anything else runs. */
+static struct trib_allocator current = { sizeof(current), default_allocate, default_release, NULL, true };
+
+/* The end of the slots that an allocator cannot do without. */
+#define ALLOCATOR_SIZE_MIN (offsetof(struct trib_allocator, arg) + sizeof(void *))
+
+static bool usable(const struct trib_allocator *allocator)
+{
+    return allocator->size >= ALLOCATOR_SIZE_MIN && allocator->allocate != NULL && allocator->release != NULL;
+}
+
+void trib_set_allocator(const struct trib_allocator *allocator)
+{
+    size_t size = allocator == NULL ? 0 : allocator->size;
+
+    current = default_allocator;
+    if (allocator == NULL || !usable(allocator))
+        return;
+    memcpy(&current, allocator, size < sizeof(current) ? size : sizeof(current));
+    current.size = sizeof(current);
+}
+
+void *tribi_alloc_raw(size_t size)
+{
+    return current.allocate(current.arg, size != 0 ? size : 1);
+}
+
+void *trib_alloc(size_t size)
+{
+    void *memory;
+
+    /* calloc knows which of its pages are zero already. */
+    if (current.allocate == default_allocate)
+        return calloc(1, size != 0 ? size : 1);
+    memory = tribi_alloc_raw(size);
+    if (memory != NULL)
+        memset(memory, 0, size);
+    return memory;
+}
+
+void trib_free(void *memory)
+{
+    if (memory != NULL)
+        current.release(current.arg, memory);
+}
+
+char *trib_strdup(const char *text)
+{
+    size_t len = strlen(text) + 1;
+    char *copy = tribi_alloc_raw(len);
+
+    if (copy != NULL)
+        memcpy(copy, text, len);
+    return copy;
+}
+
+bool tribi_alloc_maps(void)
+{
+    return current.map_large;
+}
+
+bool tribi_alloc_is_malloc(void)
+{
+    return current.allocate == default_allocate;
+}
