@@ -1,0 +1,265 @@
+/* The block pool: memory of chunks that were let go, kept for the next ones and given back when idle. */
+#include "chunk-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "alloc-internal.h"
+
+enum {
+    SMALLEST_SHIFT = 8,  /* 256 bytes */
+    LARGEST_SHIFT = 25,  /* 32 MiB */
+    STEPS = 4,           /* classes to each doubling: at most a quarter of a block is slack */
+    CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * STEPS + 1,
+    NOT_KEPT = 0xff,
+    LINE = 64,           /* every block begins on a cache line */
+    PAGE = 4096          /* mappings begin on one, at least */
+};
+#define MAP_FROM ((size_t)1 << 20)
+
+static struct {
+    pthread_mutex_t lock;
+    struct trib_chunk *newest[CLASSES], *oldest[CLASSES];
+    size_t keep_bytes;
+    int64_t keep_ns, next_look;
+    uint64_t used, idle, fresh, reused;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .keep_bytes = (size_t)64 << 20, .keep_ns = 1000000000};
+
+static size_t class_size(unsigned size_class)
+{
+    return (size_t)(STEPS + size_class % STEPS) << (SMALLEST_SHIFT - 2 + size_class / STEPS);
+}
+
+/* The smallest class that holds len bytes. */
+static unsigned class_of(size_t len)
+{
+    unsigned shift = SMALLEST_SHIFT, step;
+
+    if (len <= (size_t)1 << SMALLEST_SHIFT)
+        return 0;
+    if (len > (size_t)1 << LARGEST_SHIFT)
+        return NOT_KEPT;
+    while (((size_t)2 << shift) < len)
+        shift++;
+    step = (unsigned)((len - 1) >> (shift - 2)) - STEPS + 1; /* 1 to 4 quarters above 1 << shift */
+    return (shift - SMALLEST_SHIFT) * STEPS + step;
+}
+
+size_t tribi_pool_block_size(size_t len)
+{
+    unsigned size_class = class_of(len);
+
+    return size_class == NOT_KEPT ? 0 : class_size(size_class);
+}
+
+/* The clock of idleness: a few milliseconds coarse, and cheap to read. */
+static int64_t coarse_now(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#else
+    return trib_now();
+#endif
+}
+
+static void unlink_idle(struct trib_chunk *chunk)
+{
+    unsigned c = chunk->size_class;
+
+    *(chunk->u.block.newer != NULL ? &chunk->u.block.newer->u.block.older : &pool.newest[c]) = chunk->u.block.older;
+    *(chunk->u.block.older != NULL ? &chunk->u.block.older->u.block.newer : &pool.oldest[c]) = chunk->u.block.newer;
+    pool.idle -= chunk->u.block.size;
+}
+
+static void link_idle(struct trib_chunk *chunk, int64_t now)
+{
+    unsigned c = chunk->size_class;
+
+    chunk->u.block.idle_since = now;
+    chunk->u.block.newer = NULL;
+    chunk->u.block.older = pool.newest[c];
+    *(pool.newest[c] != NULL ? &pool.newest[c]->u.block.newer : &pool.oldest[c]) = chunk;
+    pool.newest[c] = chunk;
+    pool.idle += chunk->u.block.size;
+}
+
+static void give_back(struct trib_chunk *chunk)
+{
+    if (chunk->mapped)
+        munmap(chunk->u.block.base, chunk->u.block.size);
+    else
+        trib_free(chunk->u.block.base);
+    trib_free(chunk);
+}
+
+/* Under the lock: takes out what has been idle since before `before`; returns them linked through `older`. */
+static struct trib_chunk *take_idle(int64_t before)
+{
+    struct trib_chunk *list = NULL;
+
+    for (unsigned c = 0; c < CLASSES; c++)
+        while (pool.oldest[c] != NULL && pool.oldest[c]->u.block.idle_since < before) {
+            struct trib_chunk *chunk = pool.oldest[c];
+            unlink_idle(chunk);
+            chunk->u.block.older = list;
+            list = chunk;
+        }
+    return list;
+}
+
+static struct trib_chunk *look_for_idle(int64_t now)
+{
+    if (now < pool.next_look)
+        return NULL;
+    pool.next_look = now + pool.keep_ns / 4;
+    return take_idle(now - pool.keep_ns);
+}
+
+static void give_back_all(struct trib_chunk *list)
+{
+    while (list != NULL) {
+        struct trib_chunk *older = list->u.block.older;
+        give_back(list);
+        list = older;
+    }
+}
+
+static uint8_t *map_block(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static struct trib_chunk *new_block(size_t size, unsigned size_class)
+{
+    struct trib_chunk *chunk = trib_alloc(sizeof(*chunk));
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->kind = TRIBI_CHUNK_POOL;
+    chunk->size_class = (uint8_t)size_class;
+    chunk->mapped = size >= MAP_FROM && tribi_alloc_maps();
+    chunk->u.block.size = size;
+    chunk->u.block.base = chunk->mapped ? map_block(size) : tribi_alloc_raw(size);
+    if (chunk->u.block.base == NULL) {
+        trib_free(chunk);
+        return NULL;
+    }
+    return chunk;
+}
+
+/* An idle block, if there is one. Counts the use in either case. */
+static struct trib_chunk *reuse_block(unsigned size_class, size_t size)
+{
+    struct trib_chunk *chunk = NULL, *expired;
+
+    pthread_mutex_lock(&pool.lock);
+    expired = look_for_idle(coarse_now());
+    if (size_class != NOT_KEPT && pool.newest[size_class] != NULL) {
+        chunk = pool.newest[size_class];
+        unlink_idle(chunk);
+    }
+    *(chunk != NULL ? &pool.reused : &pool.fresh) += 1;
+    pool.used += size;
+    pthread_mutex_unlock(&pool.lock);
+    give_back_all(expired);
+    return chunk;
+}
+
+static void uncount(size_t size)
+{
+    pthread_mutex_lock(&pool.lock);
+    pool.used -= size;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+int tribi_pool_get(size_t len, size_t align, struct trib_chunk **ret_chunk, struct trib_error *err)
+{
+    size_t slack, size;
+    unsigned size_class;
+    struct trib_chunk *chunk;
+
+    if (align == 0)
+        align = 1;
+    if ((align & (align - 1)) != 0 || align > PAGE)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "allocate %zu bytes: %zu is not an alignment up to %d", len, align, PAGE);
+    if (len > SIZE_MAX / 2)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "allocate %zu bytes: more than the address space", len);
+    /* malloc aligns to 16 and mmap to a page: room to move to the next line, or further where that was asked for. */
+    slack = len >= MAP_FROM && tribi_alloc_maps() ? 0 : align > LINE ? align : LINE;
+    size_class = class_of(len + slack);
+    size = size_class == NOT_KEPT ? (len + slack + PAGE - 1) / PAGE * PAGE : class_size(size_class);
+    chunk = reuse_block(size_class, size);
+    if (chunk == NULL)
+        chunk = new_block(size, size_class);
+    if (chunk == NULL) {
+        uncount(size);
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "allocate %zu bytes: no memory", len);
+    }
+    if (align < LINE)
+        align = LINE;
+    atomic_init(&chunk->refs, 1);
+    chunk->data = (uint8_t *)(((uintptr_t)chunk->u.block.base + align - 1) & ~(uintptr_t)(align - 1));
+    chunk->len = len;
+    chunk->budget = NULL;
+    chunk->charge = 0;
+    *ret_chunk = chunk;
+    return TRIB_OK;
+}
+
+void tribi_pool_put(struct trib_chunk *chunk)
+{
+    struct trib_chunk *expired;
+    int64_t now = coarse_now();
+    bool keep;
+
+    pthread_mutex_lock(&pool.lock);
+    pool.used -= chunk->u.block.size;
+    keep = chunk->size_class != NOT_KEPT && pool.idle + chunk->u.block.size <= pool.keep_bytes;
+    if (keep)
+        link_idle(chunk, now);
+    expired = look_for_idle(now);
+    pthread_mutex_unlock(&pool.lock);
+    if (!keep)
+        give_back(chunk);
+    give_back_all(expired);
+}
+
+void trib_pool_configure(const struct trib_pool_options *options)
+{
+    pthread_mutex_lock(&pool.lock);
+    pool.keep_bytes = options->keep_bytes;
+    pool.keep_ns = options->keep_ms * 1000000;
+    pool.next_look = 0;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+void trib_pool_trim(void)
+{
+    struct trib_chunk *list;
+
+    pthread_mutex_lock(&pool.lock);
+    list = take_idle(INT64_MAX);
+    pthread_mutex_unlock(&pool.lock);
+    give_back_all(list);
+}
+
+void trib_pool_stats(struct trib_pool_stats *ret_stats)
+{
+    struct trib_pool_stats stats = {.size = ret_stats->size};
+
+    pthread_mutex_lock(&pool.lock);
+    stats.used_bytes = pool.used;
+    stats.idle_bytes = pool.idle;
+    stats.blocks_new = pool.fresh;
+    stats.blocks_reused = pool.reused;
+    pthread_mutex_unlock(&pool.lock);
+    memcpy(ret_stats, &stats, ret_stats->size < sizeof(stats) ? ret_stats->size : sizeof(stats));
+}
