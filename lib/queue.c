@@ -1,0 +1,480 @@
+/* The queue of chunks between one producer and one consumer: a ring that grows by segments, without a lock while nobody sleeps. */
+#include <tributary/queue.h>
+
+#include "chunk-internal.h"
+#include "wait-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <string.h>
+
+enum {
+    SEGMENT = 128,
+    ENTRIES_MAX = 65536 /* bounds what tiny chunks cost besides their bytes, which the budget counts */
+};
+
+struct slot {
+    struct trib_view view;
+    unsigned flags;
+};
+
+struct segment {
+    struct segment *next; /* published together with the first slot behind it */
+    struct slot slots[SEGMENT];
+};
+
+struct trib_queue {
+    atomic_int refs;
+    uint32_t spin_us;
+    struct trib_budget *budget;
+    atomic_bool cancelled, closed, done;
+    int done_code;        /* these two are published by `done` */
+    char done_text[240];
+    _Atomic(struct segment *) spare; /* one emptied segment on its way back to the producer */
+    struct tribi_gate bytes; /* the consumer waits here */
+    struct tribi_gate room;  /* the producer waits here */
+    struct tribi_budget_watch watch;
+    atomic_size_t room_wanted; /* what the producer waits for */
+
+    char pad1[64]; /* what the two ends write lies on cache lines of its own */
+    atomic_size_t tail; /* entries pushed */
+    atomic_size_t bytes_in;
+    struct segment *tail_segment;   /* producer's own from here */
+    size_t tail_index, pushed, known_popped, known_released;
+
+    char pad2[64];
+    atomic_size_t head; /* entries popped */
+    atomic_size_t bytes_out;
+    struct segment *head_segment;   /* consumer's own from here */
+    size_t head_index, popped, known_pushed;
+
+    /* What a consumer without bytes says to a producer without room: how much may be held, how much of it will be given back, and what the
+     * producer answers where its next chunk is too large for the hard limit. */
+    char pad3[64];
+    atomic_size_t allowed;
+    atomic_size_t spare_held;
+    atomic_size_t refused;
+};
+
+/* At each release while the producer waits. It is woken for a quarter of the budget, not for each chunk; should the consumer run dry before, that wakes it too. */
+static void wake_producer(void *arg)
+{
+    struct trib_queue *queue = arg;
+    size_t high = queue->budget->high, held = trib_budget_held(queue->budget);
+    size_t worth = atomic_load_explicit(&queue->room_wanted, memory_order_relaxed);
+
+    if (worth < high / 4)
+        worth = high / 4;
+    if (held == 0 || held + worth <= high)
+        tribi_gate_notify(&queue->room);
+}
+
+static int init_gates(struct trib_queue *queue, struct trib_error *err)
+{
+    int rc = tribi_gate_init(&queue->bytes, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    rc = tribi_gate_init(&queue->room, err);
+    if (rc != TRIB_OK)
+        tribi_gate_done(&queue->bytes);
+    return rc;
+}
+
+int trib_queue_new(struct trib_budget *budget, uint32_t spin_us, struct trib_queue **ret_queue, struct trib_error *err)
+{
+    struct trib_queue *queue = trib_alloc(sizeof(*queue));
+    struct segment *segment = trib_alloc(sizeof(*segment));
+    int rc = TRIB_ERR_NOMEM;
+
+    if (queue == NULL || segment == NULL)
+        trib_error_set(err, rc, 0, "create a queue: no memory");
+    else
+        rc = init_gates(queue, err);
+    if (rc != TRIB_OK) {
+        trib_free(queue);
+        trib_free(segment);
+        return rc;
+    }
+    atomic_init(&queue->refs, 1);
+    queue->budget = trib_budget_ref(budget);
+    queue->spin_us = spin_us;
+    queue->head_segment = queue->tail_segment = segment;
+    queue->watch.fn = wake_producer;
+    queue->watch.arg = queue;
+    *ret_queue = queue;
+    return TRIB_OK;
+}
+
+struct trib_queue *trib_queue_ref(struct trib_queue *queue)
+{
+    if (queue != NULL)
+        atomic_fetch_add_explicit(&queue->refs, 1, memory_order_relaxed);
+    return queue;
+}
+
+/* ---- The ring ---- */
+
+/* Consumer only. */
+static bool ring_pop(struct trib_queue *queue, struct trib_view *ret_view, unsigned *ret_flags)
+{
+    struct slot *slot;
+
+    if (queue->popped == queue->known_pushed) {
+        queue->known_pushed = atomic_load_explicit(&queue->tail, memory_order_acquire);
+        if (queue->popped == queue->known_pushed)
+            return false;
+    }
+    if (queue->head_index == SEGMENT) {
+        struct segment *empty = queue->head_segment;
+        queue->head_segment = empty->next;
+        queue->head_index = 0;
+        trib_free(atomic_exchange_explicit(&queue->spare, empty, memory_order_acq_rel));
+    }
+    slot = &queue->head_segment->slots[queue->head_index++];
+    *ret_view = slot->view;
+    *ret_flags = slot->flags;
+    queue->popped++;
+    atomic_store_explicit(&queue->head, queue->popped, memory_order_release);
+    atomic_store_explicit(&queue->bytes_out, atomic_load_explicit(&queue->bytes_out, memory_order_relaxed) + slot->view.len,
+                          memory_order_relaxed);
+    return true;
+}
+
+/* Producer only: a place for the next entry, or NULL without memory. */
+static struct slot *ring_place(struct trib_queue *queue)
+{
+    if (queue->tail_index == SEGMENT) {
+        struct segment *next = atomic_exchange_explicit(&queue->spare, NULL, memory_order_acq_rel);
+        if (next == NULL)
+            next = trib_alloc(sizeof(*next));
+        if (next == NULL)
+            return NULL;
+        queue->tail_segment->next = next;
+        queue->tail_segment = next;
+        queue->tail_index = 0;
+    }
+    return &queue->tail_segment->slots[queue->tail_index];
+}
+
+static void ring_publish(struct trib_queue *queue, struct slot *slot)
+{
+    queue->tail_index++;
+    queue->pushed++;
+    atomic_store_explicit(&queue->bytes_in, atomic_load_explicit(&queue->bytes_in, memory_order_relaxed) + slot->view.len,
+                          memory_order_relaxed);
+    atomic_store_explicit(&queue->tail, queue->pushed, memory_order_release);
+}
+
+static void drain(struct trib_queue *queue)
+{
+    struct trib_view view;
+    unsigned flags;
+
+    while (ring_pop(queue, &view, &flags))
+        trib_view_release(&view);
+}
+
+struct trib_queue *trib_queue_unref(struct trib_queue *queue)
+{
+    if (queue == NULL || atomic_fetch_sub_explicit(&queue->refs, 1, memory_order_acq_rel) != 1)
+        return NULL;
+    tribi_budget_unwatch(queue->budget, &queue->watch);
+    drain(queue);
+    trib_free(queue->head_segment);
+    trib_free(atomic_load(&queue->spare));
+    tribi_gate_done(&queue->bytes);
+    tribi_gate_done(&queue->room);
+    trib_budget_unref(queue->budget);
+    trib_free(queue);
+    return NULL;
+}
+
+/* ---- Producer ---- */
+
+static int push_ended(struct trib_queue *queue, struct trib_error *err)
+{
+    if (atomic_load_explicit(&queue->cancelled, memory_order_relaxed))
+        return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "push to a queue: cancelled");
+    if (atomic_load_explicit(&queue->closed, memory_order_relaxed))
+        return trib_error_set(err, TRIB_ERR_CLOSED, 0, "push to a queue: its consumer has gone");
+    return TRIB_OK;
+}
+
+static size_t held_now(struct trib_queue *queue)
+{
+    queue->known_released = atomic_load_explicit(&queue->budget->released, memory_order_acquire);
+    return atomic_load_explicit(&queue->budget->charged, memory_order_relaxed) - queue->known_released;
+}
+
+/* The budget is full and the consumer has nothing: it is owed what it waits for, at least one chunk, as far as the hard limit goes. */
+static bool owed(struct trib_queue *queue, size_t len, size_t held)
+{
+    size_t allowed = atomic_load(&queue->allowed), limit = queue->budget->limit, spare = atomic_load(&queue->spare_held);
+
+    if (allowed == 0)
+        return false;
+    if (held + len <= allowed)
+        return true;
+    if (atomic_load(&queue->head) != queue->pushed)
+        return false;
+    held -= spare < held ? spare : held;
+    if (held + len <= limit)
+        return true;
+    atomic_store(&queue->refused, len);
+    tribi_gate_notify(&queue->bytes);
+    return false;
+}
+
+static bool has_room(struct trib_queue *queue, size_t len)
+{
+    struct trib_budget *budget = queue->budget;
+    size_t held = atomic_load_explicit(&budget->charged, memory_order_relaxed) - queue->known_released;
+
+    if (queue->pushed - queue->known_popped >= ENTRIES_MAX) {
+        queue->known_popped = atomic_load_explicit(&queue->head, memory_order_acquire);
+        if (queue->pushed - queue->known_popped >= ENTRIES_MAX)
+            return false;
+    }
+    if (held + len <= budget->high)
+        return true;
+    held = held_now(queue);
+    return held == 0 || held + len <= budget->high || owed(queue, len, held);
+}
+
+struct room_query {
+    struct trib_queue *queue;
+    size_t len;
+};
+
+static bool room_or_end(void *arg)
+{
+    struct room_query *query = arg;
+
+    return has_room(query->queue, query->len) || push_ended(query->queue, NULL) != TRIB_OK;
+}
+
+/* TRIB_OK: there is room, or the end; look again. */
+static int wait_for_room(struct trib_queue *queue, size_t len, int64_t deadline, struct trib_error *err)
+{
+    struct room_query query = {queue, len};
+    int rc;
+
+    if (deadline == TRIB_NOWAIT)
+        return TRIB_AGAIN;
+    if (tribi_spin_briefly(room_or_end, &query) || tribi_spin(queue->spin_us, room_or_end, &query))
+        return TRIB_OK;
+    atomic_store_explicit(&queue->room_wanted, len, memory_order_relaxed);
+    tribi_budget_watch(queue->budget, &queue->watch);
+    tribi_gate_arm(&queue->room);
+    if (room_or_end(&query)) {
+        tribi_gate_disarm(&queue->room);
+        rc = TRIB_OK;
+    } else {
+        rc = tribi_gate_wait(&queue->room, deadline);
+    }
+    tribi_budget_unwatch(queue->budget, &queue->watch);
+    if (rc == TRIB_ERR_TIMEOUT && !room_or_end(&query))
+        return trib_error_set(err, rc, 0, "push %zu bytes to a queue: its budget of %zu bytes is full (%zu held)", len,
+                              queue->budget->high, trib_budget_held(queue->budget));
+    return TRIB_OK;
+}
+
+static int check_push(struct trib_queue *queue, const struct trib_view *view, struct trib_error *err)
+{
+    if (atomic_load_explicit(&queue->done, memory_order_relaxed))
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "push to a queue that is finished");
+    if (view->len > 0 && view->holder == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "push to a queue: the view has no holder");
+    if (view->len > queue->budget->limit)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, view->len, queue->budget->limit,
+                                  "push to a queue: a chunk of %zu bytes is more than the limit of %zu", view->len,
+                                  queue->budget->limit);
+    return TRIB_OK;
+}
+
+int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
+{
+    struct slot *slot;
+    int rc = check_push(queue, view, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    while ((rc = push_ended(queue, err)) == TRIB_OK && !has_room(queue, view->len)) {
+        rc = wait_for_room(queue, view->len, deadline, err);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    if (rc != TRIB_OK)
+        return rc;
+    slot = ring_place(queue);
+    if (slot == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "push to a queue: no memory");
+    if (view->len > 0) {
+        rc = tribi_view_charge(view, queue->budget, err);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    slot->view = *view;
+    slot->flags = flags & TRIB_RECV_MARK;
+    *view = (struct trib_view){.data = NULL};
+    ring_publish(queue, slot);
+    if (queue->watch.active && atomic_load_explicit(&queue->room.armed, memory_order_relaxed) == 0)
+        tribi_budget_unwatch(queue->budget, &queue->watch); /* left by a hook that has run */
+    if ((flags & TRIB_QUEUE_MORE) == 0)
+        tribi_gate_notify(&queue->bytes);
+    return TRIB_OK;
+}
+
+void trib_queue_finish(struct trib_queue *queue, int code, const char *text)
+{
+    if (atomic_load(&queue->done))
+        return;
+    queue->done_code = code;
+    if (text != NULL) {
+        size_t len = strnlen(text, sizeof(queue->done_text) - 1);
+        memcpy(queue->done_text, text, len);
+        queue->done_text[len] = '\0';
+    }
+    atomic_store(&queue->done, true);
+    tribi_gate_notify(&queue->bytes);
+}
+
+bool trib_queue_finished(const struct trib_queue *queue)
+{
+    return atomic_load_explicit(&queue->done, memory_order_relaxed);
+}
+
+void trib_queue_on_room(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
+{
+    struct room_query query = {queue, 1};
+
+    if (fn == NULL) {
+        tribi_gate_hook(&queue->room, NULL, NULL);
+        tribi_budget_unwatch(queue->budget, &queue->watch);
+        return;
+    }
+    atomic_store_explicit(&queue->room_wanted, query.len, memory_order_relaxed);
+    tribi_budget_watch(queue->budget, &queue->watch);
+    tribi_gate_hook(&queue->room, fn, arg);
+    if (room_or_end(&query))
+        tribi_gate_open(&queue->room);
+}
+
+/* ---- Consumer ---- */
+
+
+static bool bytes_or_end(void *arg)
+{
+    struct trib_queue *queue = arg;
+
+    return atomic_load_explicit(&queue->tail, memory_order_acquire) != queue->popped ||
+           atomic_load_explicit(&queue->done, memory_order_acquire) || atomic_load_explicit(&queue->cancelled, memory_order_relaxed) ||
+           atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0;
+}
+
+/* After `done`, nothing is pushed any more: an empty ring is the end. */
+static int pop_end(struct trib_queue *queue, struct trib_error *err)
+{
+    if (queue->done_code == 0)
+        return TRIB_EOF;
+    return trib_error_set(err, queue->done_code, 0, "%s", queue->done_text[0] != '\0' ? queue->done_text : "the producer failed");
+}
+
+static int over_limit(size_t asked, const struct trib_budget *budget, struct trib_error *err)
+{
+    return trib_error_numbers(err, TRIB_ERR_LIMIT, asked, budget->limit,
+                              "wait for bytes: %zu would be held and the limit is %zu; release chunks or raise the limit", asked,
+                              budget->limit);
+}
+
+/* Nothing to pop: tells the producer what is owed, so that it cannot be that both wait. TRIB_OK: it has been told. */
+static int ask(struct trib_queue *queue, const struct trib_want *want, struct trib_error *err)
+{
+    struct trib_budget *budget = queue->budget;
+    size_t held = trib_budget_held(budget), min = want->min, refused = atomic_exchange(&queue->refused, 0);
+
+    held -= want->spare < held ? want->spare : held;
+    if (min > budget->limit || held > budget->limit - min)
+        return over_limit(held + min, budget, err);
+    if (refused != 0 && held + refused > budget->limit && !bytes_or_end(queue))
+        return over_limit(held + refused, budget, err);
+    atomic_store(&queue->spare_held, want->spare);
+    atomic_store(&queue->allowed, held + want->spare + min);
+    tribi_gate_notify(&queue->room);
+    return TRIB_OK;
+}
+
+static int wait_for_bytes(struct trib_queue *queue, int64_t deadline, struct trib_error *err)
+{
+    if (deadline == TRIB_NOWAIT)
+        return TRIB_AGAIN;
+    if (tribi_spin_briefly(bytes_or_end, queue) || tribi_spin(queue->spin_us, bytes_or_end, queue))
+        return TRIB_OK;
+    tribi_gate_arm(&queue->bytes);
+    if (bytes_or_end(queue)) {
+        tribi_gate_disarm(&queue->bytes);
+        return TRIB_OK;
+    }
+    if (tribi_gate_wait(&queue->bytes, deadline) == TRIB_OK || bytes_or_end(queue))
+        return TRIB_OK;
+    return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "wait for bytes: the deadline passed");
+}
+
+int trib_queue_pop(struct trib_queue *queue, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
+                   struct trib_error *err)
+{
+    for (;;) {
+        int rc;
+        bool done = atomic_load_explicit(&queue->done, memory_order_acquire);
+
+        if (atomic_load_explicit(&queue->cancelled, memory_order_relaxed))
+            return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "wait for bytes: cancelled");
+        if (ring_pop(queue, ret_view, ret_flags))
+            break;
+        if (done)
+            return pop_end(queue, err);
+        rc = ask(queue, want, err);
+        if (rc == TRIB_OK)
+            rc = wait_for_bytes(queue, want->deadline, err);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    if (atomic_load_explicit(&queue->allowed, memory_order_relaxed) != 0)
+        atomic_store(&queue->allowed, 0);
+    return TRIB_OK;
+}
+
+size_t trib_queue_bytes(const struct trib_queue *queue)
+{
+    size_t out = atomic_load_explicit(&queue->bytes_out, memory_order_acquire);
+
+    return atomic_load_explicit(&queue->bytes_in, memory_order_acquire) - out;
+}
+
+void trib_queue_on_bytes(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
+{
+    tribi_gate_hook(&queue->bytes, fn, arg);
+    if (fn != NULL && bytes_or_end(queue))
+        tribi_gate_open(&queue->bytes);
+}
+
+void trib_queue_close(struct trib_queue *queue)
+{
+    atomic_store(&queue->closed, true);
+    drain(queue);
+    tribi_gate_notify(&queue->room);
+}
+
+void trib_queue_cancel(struct trib_queue *queue)
+{
+    atomic_store(&queue->cancelled, true);
+    tribi_gate_notify(&queue->bytes);
+    tribi_gate_notify(&queue->room);
+}
+
+uint64_t trib_queue_waits(const struct trib_queue *queue)
+{
+    return atomic_load_explicit(&queue->bytes.waits, memory_order_relaxed) +
+           atomic_load_explicit(&queue->room.waits, memory_order_relaxed);
+}
