@@ -1,0 +1,145 @@
+/* The inside of a reader: a cursor in one piece, the pieces behind it, and where more come from. */
+#ifndef TRIBI_READER_INTERNAL_H
+#define TRIBI_READER_INTERNAL_H
+
+#include <tributary/channel.h>
+#include <tributary/queue.h>
+#include <tributary/reader.h>
+#include <tributary/transport.h>
+
+#include <stdatomic.h>
+
+struct event;
+
+/* A growing ring of views; each holds one reference. */
+struct tribi_pieces {
+    struct trib_view *views;
+    size_t first, count, capacity; /* capacity: a power of two */
+    size_t bytes;
+};
+
+/* Stream positions at which messages end, in order. */
+struct tribi_marks {
+    uint64_t *at;
+    size_t first, count, capacity;
+};
+
+struct trib_reader {
+    /* The cursor: all that a take inside a chunk touches. `end` is where the piece or the innermost sub-stream ends, whichever comes first. */
+    const uint8_t *cursor, *end;
+    struct trib_chunk *holder; /* of the piece; one reference, or NULL */
+    uint64_t takes;
+    atomic_bool cancelled;
+
+    const uint8_t *piece_end;
+    size_t room;         /* bytes behind piece_end, in a block that is ours alone, for what else belongs to a piece being put together */
+    uint64_t piece_end_position;
+    struct tribi_pieces behind; /* received, behind the piece */
+    struct tribi_pieces lent;   /* handed out by take_vector: let go at the next call */
+
+    uint64_t limits[TRIB_READER_LIMITS_MAX]; /* positions where sub-streams end */
+    unsigned depth;
+
+    struct tribi_marks marks;
+    uint64_t marks_position; /* where the marks were looked at last */
+    bool at_mark;
+
+    bool ended;  /* the source said TRIB_EOF */
+    int failed;  /* the error that sticks, or 0 */
+    struct trib_error failure;
+
+    int64_t deadline;
+    struct trib_budget *budget;
+    struct trib_channel *channel; /* one of these two is the source */
+    struct trib_queue *queue;
+    bool probe; /* asking the channel for what is there costs less than reading the clock */
+    bool has_marks;
+
+    struct event_base *base;
+    struct event *event; /* runs the callback soon */
+    trib_readable_fn *callback;
+    void *callback_arg;
+    bool watching;
+
+    uint64_t chunks, copies, copied_crossing, copied_aligning, copied_into, waits;
+    int64_t blocked_ns;
+};
+
+/* The reader of a channel; takes a reference to the budget. */
+int tribi_reader_new_pull(struct trib_channel *channel, struct trib_budget *budget, struct trib_reader **ret_reader,
+                          struct trib_error *err);
+
+/* Any thread: from now on every call returns TRIB_ERR_CANCELLED. Does not cancel the channel. */
+void tribi_reader_mark_cancelled(struct trib_reader *reader);
+
+/* ---- Shared by the files of the reader ---- */
+
+static inline size_t tribi_reader_piece(const struct trib_reader *reader)
+{
+    return (size_t)(reader->piece_end - reader->cursor);
+}
+
+/* Received and not consumed, sub-streams or not. */
+static inline size_t tribi_reader_received(const struct trib_reader *reader)
+{
+    return tribi_reader_piece(reader) + reader->behind.bytes;
+}
+
+static inline uint64_t tribi_reader_position(const struct trib_reader *reader)
+{
+    return reader->piece_end_position - tribi_reader_piece(reader);
+}
+
+/* What every call other than a take inside the piece begins with: TRIB_ERR_CANCELLED, or TRIB_OK and the views of the call before have ended. */
+int tribi_reader_enter(struct trib_reader *reader, struct trib_error *err);
+
+/* Makes the next n bytes one piece, aligned. On TRIB_OK cursor[0..n) are they. Other outcomes as trib_reader_take(). */
+int tribi_reader_ensure(struct trib_reader *reader, size_t n, size_t align, struct trib_error *err);
+
+/* Receives until n bytes are there, in as many pieces as they come. Outcomes as trib_reader_take(). */
+int tribi_reader_fill(struct trib_reader *reader, size_t n, struct trib_error *err);
+
+/* Receives once: at least one byte more (or a mark), or an outcome that is not TRIB_OK. `missing` of them are wanted, contiguous with what is there if
+ * `whole`, on `align`. TRIB_EOF is the source's. */
+int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, size_t align, struct trib_error *err);
+
+/* Sets `end` after the piece or the sub-streams changed. */
+void tribi_reader_clip(struct trib_reader *reader);
+
+/* Consumes n bytes of the piece. */
+static inline void tribi_reader_advance(struct trib_reader *reader, size_t n)
+{
+    reader->cursor += n;
+    reader->takes++;
+}
+
+/* Makes the first piece behind the current one, which is consumed, the current one. */
+void tribi_reader_next_piece(struct trib_reader *reader);
+
+/* TRIB_OK, or how asking for n bytes that are more than the innermost sub-stream has ends: TRIB_EOF, TRIB_ERR_SHORT. */
+int tribi_reader_check_limit(struct trib_reader *reader, uint64_t n, struct trib_error *err);
+
+/* The outcome where the stream ended before n bytes. */
+int tribi_reader_short(struct trib_reader *reader, uint64_t n, struct trib_error *err);
+
+/* Room for so many more, so that the pushes that follow cannot fail. TRIB_OK or TRIB_ERR_NOMEM. */
+int tribi_pieces_reserve(struct tribi_pieces *pieces, size_t extra);
+void tribi_pieces_push(struct tribi_pieces *pieces, struct trib_view view);
+void tribi_pieces_push_front(struct tribi_pieces *pieces, struct trib_view view);
+struct trib_view tribi_pieces_pop(struct tribi_pieces *pieces);
+struct trib_view *tribi_pieces_at(const struct tribi_pieces *pieces, size_t index);
+void tribi_pieces_clear(struct tribi_pieces *pieces);
+void tribi_pieces_done(struct tribi_pieces *pieces);
+
+/* Room for one more; then: the end of a message lies at this position. */
+int tribi_marks_reserve(struct tribi_marks *marks);
+void tribi_marks_push(struct tribi_marks *marks, uint64_t position);
+
+/* Drops the marks that were passed; at_mark is right afterwards. */
+void tribi_reader_pass_marks(struct trib_reader *reader);
+
+/* After a TRIB_AGAIN: sees to it that the callback runs. */
+int tribi_reader_watch(struct trib_reader *reader, struct trib_error *err);
+void tribi_reader_drop_callback(struct trib_reader *reader);
+
+#endif

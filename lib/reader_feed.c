@@ -1,0 +1,158 @@
+/* The outer sides of a reader: whoever feeds it, the thread that cancels it, the event loop that it calls back on. */
+#include "reader-internal.h"
+
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "chunk-internal.h"
+
+static int check_fed(const struct trib_reader *reader, struct trib_error *err)
+{
+    if (reader->queue == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "feed a reader: it takes its bytes from a channel");
+    return TRIB_OK;
+}
+
+int trib_reader_feed(struct trib_reader *reader, struct trib_chunk *chunk /* takes */, int64_t deadline, struct trib_error *err)
+{
+    struct trib_view view;
+    int rc = check_fed(reader, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    if (chunk == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "feed a reader: the chunk is NULL");
+    view = trib_chunk_view(chunk);
+    if (view.len > 0 || trib_queue_finished(reader->queue))
+        return trib_queue_push(reader->queue, &view, 0, deadline, err);
+    trib_chunk_unref(chunk);
+    return TRIB_OK;
+}
+
+int trib_reader_on_room(struct trib_reader *reader, void (*fn)(void *arg), void *arg, struct trib_error *err)
+{
+    int rc = check_fed(reader, err);
+
+    if (rc == TRIB_OK)
+        trib_queue_on_room(reader->queue, fn, arg);
+    return rc;
+}
+
+int trib_reader_finish(struct trib_reader *reader, struct trib_error *err)
+{
+    int rc = check_fed(reader, err);
+
+    if (rc == TRIB_OK)
+        trib_queue_finish(reader->queue, 0, NULL);
+    return rc;
+}
+
+int trib_reader_fail(struct trib_reader *reader, int code, const char *text, struct trib_error *err)
+{
+    int rc = check_fed(reader, err);
+
+    if (rc == TRIB_OK && code >= 0)
+        rc = trib_error_set(err, TRIB_ERR_USAGE, 0, "fail a reader: %d is not the code of an error", code);
+    if (rc == TRIB_OK)
+        trib_queue_finish(reader->queue, code, text);
+    return rc;
+}
+
+/* ---- Cancel ---- */
+
+void tribi_reader_mark_cancelled(struct trib_reader *reader)
+{
+    atomic_store_explicit(&reader->cancelled, true, memory_order_relaxed);
+}
+
+void trib_reader_cancel(struct trib_reader *reader)
+{
+    tribi_reader_mark_cancelled(reader);
+    if (reader->channel != NULL)
+        trib_channel_cancel(reader->channel);
+    else
+        trib_queue_cancel(reader->queue);
+}
+
+void trib_reader_set_deadline(struct trib_reader *reader, int64_t deadline)
+{
+    reader->deadline = deadline;
+}
+
+/* ---- The event loop ---- */
+
+static void run_callback(evutil_socket_t fd, short what, void *arg)
+{
+    struct trib_reader *reader = arg;
+
+    (void)fd;
+    (void)what;
+    reader->watching = false;
+    if (reader->callback != NULL)
+        reader->callback(reader, reader->callback_arg);
+}
+
+/* The channel is ready: we are on the base's thread, and not inside a call. */
+static void channel_ready(void *arg)
+{
+    run_callback(-1, 0, arg);
+}
+
+/* The queue is ready: on the feeder's thread, or inside a call on the reader. */
+static void queue_ready(void *arg)
+{
+    struct trib_reader *reader = arg;
+
+    event_active(reader->event, EV_TIMEOUT, 0);
+}
+
+int tribi_reader_watch(struct trib_reader *reader, struct trib_error *err)
+{
+    int rc = TRIB_OK;
+
+    if (reader->watching)
+        return TRIB_OK;
+    reader->watching = true;
+    if (reader->queue != NULL)
+        trib_queue_on_bytes(reader->queue, queue_ready, reader);
+    else
+        rc = trib_channel_watch(reader->channel, reader->base, TRIB_READABLE, channel_ready, reader, err);
+    if (rc != TRIB_OK)
+        reader->watching = false;
+    return rc;
+}
+
+void tribi_reader_drop_callback(struct trib_reader *reader)
+{
+    if (reader->event == NULL)
+        return;
+    if (reader->queue != NULL)
+        trib_queue_on_bytes(reader->queue, NULL, NULL);
+    else if (reader->watching)
+        trib_channel_watch(reader->channel, reader->base, TRIB_READABLE, NULL, NULL, NULL);
+    event_free(reader->event);
+    reader->event = NULL;
+    reader->callback = NULL;
+    reader->watching = false;
+}
+
+int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base, trib_readable_fn *fn, void *arg,
+                             struct trib_error *err)
+{
+    tribi_reader_drop_callback(reader);
+    if (fn == NULL)
+        return TRIB_OK;
+    if (reader->channel != NULL && (trib_channel_capabilities(reader->channel) & TRIB_CAP_EVENTS) == 0)
+        return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "set a callback: channel %s does not work with an event loop",
+                              trib_channel_name(reader->channel));
+    reader->event = event_new(base, -1, 0, run_callback, reader);
+    if (reader->event == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "set a callback: no memory for an event");
+    reader->base = base;
+    reader->callback = fn;
+    reader->callback_arg = arg;
+    reader->deadline = TRIB_NOWAIT;
+    event_active(reader->event, EV_TIMEOUT, 0);
+    return TRIB_OK;
+}

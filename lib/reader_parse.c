@@ -1,0 +1,148 @@
+/* Integers and length-prefixed bytes out of a reader. */
+#include "reader-internal.h"
+
+#include <string.h>
+
+/* The next n bytes (at most 8), consumed. */
+static inline int bytes_of(struct trib_reader *reader, size_t n, const uint8_t **ret_bytes, struct trib_error *err)
+{
+    struct trib_view view;
+    int rc = trib_reader_take(reader, n, &view, err);
+
+    if (rc == TRIB_OK)
+        *ret_bytes = view.data;
+    return rc;
+}
+
+static inline uint64_t big(const uint8_t *bytes, size_t n)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < n; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+static inline uint64_t little(const uint8_t *bytes, size_t n)
+{
+    uint64_t value = 0;
+
+    for (size_t i = n; i-- > 0;)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+#define INTEGER(name, type, order)                                                                    \
+    int trib_reader_##name(struct trib_reader *reader, type *ret, struct trib_error *err)             \
+    {                                                                                                 \
+        const uint8_t *bytes;                                                                         \
+        int rc = bytes_of(reader, sizeof(type), &bytes, err);                                         \
+                                                                                                      \
+        if (rc == TRIB_OK)                                                                            \
+            *ret = (type)order(bytes, sizeof(type));                                                  \
+        return rc;                                                                                    \
+    }
+
+INTEGER(u8, uint8_t, big)
+INTEGER(be16, uint16_t, big)
+INTEGER(be32, uint32_t, big)
+INTEGER(be64, uint64_t, big)
+INTEGER(le16, uint16_t, little)
+INTEGER(le32, uint32_t, little)
+INTEGER(le64, uint64_t, little)
+
+/* One UTF-8 sequence at p, of at most `left` bytes: its length, or 0 where it is none (overlong forms, surrogates and what lies above U+10FFFF included). */
+static size_t sequence(const uint8_t *p, size_t left)
+{
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    uint8_t low = 0x80, high = 0xbf;
+
+    if (len < 2 || len > left)
+        return len == 1 ? 1 : 0;
+    if (p[0] == 0xe0)
+        low = 0xa0;
+    else if (p[0] == 0xed)
+        high = 0x9f;
+    else if (p[0] == 0xf0)
+        low = 0x90;
+    else if (p[0] == 0xf4)
+        high = 0x8f;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}
+
+static int check_utf8(struct trib_view view, struct trib_error *err)
+{
+    size_t at = 0;
+
+    while (at < view.len) {
+        size_t len = sequence(view.data + at, view.len - at);
+        if (len == 0)
+            return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read a string of %zu bytes: byte %zu (0x%02x) is not UTF-8", view.len, at,
+                                  view.data[at]);
+        at += len;
+    }
+    return TRIB_OK;
+}
+
+/* Without consuming anything: a prefix and the bytes behind it, once they are all there. */
+static int peek_prefixed(struct trib_reader *reader, bool little_endian, size_t limit, struct trib_view *ret_view,
+                         struct trib_error *err)
+{
+    struct trib_view view;
+    size_t len;
+    int rc = trib_reader_peek(reader, 4, &view, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    len = (size_t)(little_endian ? little(view.data, 4) : big(view.data, 4));
+    if (len > INT32_MAX)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read length-prefixed bytes: the length is negative (%ld)",
+                              (long)len - 4294967296L);
+    if (len > limit)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, len, limit, "read length-prefixed bytes: the length is %zu, the limit %zu", len,
+                                  limit);
+    rc = trib_reader_peek(reader, 4 + len, &view, err);
+    if (rc == TRIB_OK)
+        *ret_view = trib_view_sub(view, 4, len);
+    return rc;
+}
+
+static int prefixed(struct trib_reader *reader, bool little_endian, bool text, size_t limit, struct trib_view *ret_view,
+                    struct trib_error *err)
+{
+    struct trib_view view;
+    int rc = peek_prefixed(reader, little_endian, limit, &view, err);
+
+    if (rc == TRIB_OK && text)
+        rc = check_utf8(view, err);
+    if (rc != TRIB_OK)
+        return rc;
+    tribi_reader_advance(reader, 4 + view.len);
+    *ret_view = view;
+    return TRIB_OK;
+}
+
+int trib_reader_bytes_be32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err)
+{
+    return prefixed(reader, false, false, limit, ret_view, err);
+}
+
+int trib_reader_bytes_le32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err)
+{
+    return prefixed(reader, true, false, limit, ret_view, err);
+}
+
+int trib_reader_string_be32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err)
+{
+    return prefixed(reader, false, true, limit, ret_view, err);
+}
+
+int trib_reader_string_le32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err)
+{
+    return prefixed(reader, true, true, limit, ret_view, err);
+}
