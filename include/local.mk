@@ -2,6 +2,7 @@
 tributaryincludedir = $(includedir)/tributary
 tributaryinclude_HEADERS = \
 	include/tributary/types.h \
+	include/tributary/alloc.h \
 	include/tributary/error.h \
 	include/tributary/chunk.h \
 	include/tributary/queue.h \
@@ -11,4 +12,8 @@ tributaryinclude_HEADERS = \
 	include/tributary/uri.h \
 	include/tributary/transport.h \
 	include/tributary/transports.h \
-	include/tributary/fd.h
+	include/tributary/fd.h \
+	include/tributary/arrow.h \
+	include/tributary/message.h \
+	include/tributary/spark.h \
+	include/tributary/serializer.h

@@ -1,6 +1,18 @@
 # The core, and libtributary: the core and the transports behind a symbol map.
 noinst_LTLIBRARIES += libtributary-core.la
-libtributary_core_la_SOURCES =
+libtributary_core_la_SOURCES = \
+	lib/alloc-internal.h lib/alloc.c \
+	lib/budget.c \
+	lib/channel-internal.h lib/channel.c \
+	lib/chunk-internal.h lib/chunk.c lib/header.c lib/pool.c \
+	lib/error.c \
+	lib/listener.c \
+	lib/queue.c \
+	lib/reader-internal.h lib/reader.c lib/reader_feed.c lib/reader_parse.c lib/reader_pieces.c lib/reader_take.c \
+	lib/transport.c \
+	lib/uri.c \
+	lib/wait-internal.h lib/wait.c \
+	lib/writer-internal.h lib/writer.c lib/writer_send.c
 libtributary_core_la_LIBADD = $(LIBEVENT_LIBS)
 
 lib_LTLIBRARIES += libtributary.la
