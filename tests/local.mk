@@ -1,7 +1,10 @@
 # Tests. A Check program is one line, `unit_tests += tests/test_name`; its source is tests/test_name.c.
 # Cases that take long carry the Check tag "slow": `make check` leaves them out, `make check-slow` runs nothing else.
 check_LTLIBRARIES += libtributary-support.la
-libtributary_support_la_SOURCES =
+libtributary_support_la_SOURCES = \
+	tests/support/balance.c tests/support/balance.h \
+	tests/support/data.c tests/support/data.h \
+	tests/support/fail_alloc.c tests/support/fail_alloc.h
 
 script_tests += \
 	tests/check_docs.sh \

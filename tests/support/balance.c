@@ -1,5 +1,5 @@
 /* Counts descriptors, threads and pool bytes around a test. */
-#include "support/balance.h"
+#include "tests/support/balance.h"
 
 #include <tributary/chunk.h>
 

@@ -1,5 +1,5 @@
 /* Finds and loads the data files of the tests. */
-#include "support/data.h"
+#include "tests/support/data.h"
 
 #include <check.h>
 #include <dirent.h>

@@ -1,5 +1,5 @@
 /* The allocator that fails on demand. */
-#include "support/fail_alloc.h"
+#include "tests/support/fail_alloc.h"
 
 #include <tributary/chunk.h>
 #include <tributary/types.h>
