@@ -13,7 +13,7 @@ AC_ARG_ENABLE([maintainer-mode],
   [AS_HELP_STRING([--enable-maintainer-mode], [turn warnings into errors])], [], [enable_maintainer_mode=no])
 WARN_CFLAGS=
 m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith
-  -Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough -Wdouble-promotion
+  -Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wno-format-nonliteral -Wnull-dereference -Wimplicit-fallthrough -Wdouble-promotion
   -Wlogical-op -Wduplicated-cond -Wno-missing-field-initializers], [TRIB_TRY_CFLAG(flag)])
 AS_IF([test "$enable_maintainer_mode" = yes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
 AC_SUBST([WARN_CFLAGS])
