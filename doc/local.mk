@@ -1,5 +1,5 @@
 # Pages, the man page (dist_man1_MANS += doc/tributary.1), and HTML from the headers' comments.
-EXTRA_DIST +=
+EXTRA_DIST += doc/architecture.md doc/ownership.md doc/writing-a-transport.md doc/errors.md doc/benchmarks.md
 
 html-doc: doc/Doxyfile
 	@test -n '$(DOXYGEN)' || { echo 'html-doc: Doxygen was not found by configure' >&2; exit 1; }

@@ -8,6 +8,7 @@ libtributary_support_la_SOURCES = \
 
 script_tests += \
 	tests/check_docs.sh \
+	tests/check_errors.sh \
 	tests/check_exports.sh \
 	tests/check_headers.sh \
 	tests/check_includes.sh \
