@@ -1,6 +1,28 @@
 # The message layer, and libtributary-worker: that layer behind a symbol map, with nanoarrow inside.
 noinst_LTLIBRARIES += libtributary-worker-core.la
-libtributary_worker_core_la_SOURCES =
+libtributary_worker_core_la_SOURCES = \
+	worker/arrow.c \
+	worker/arrow-internal.h \
+	worker/message-internal.h \
+	worker/receiver.c \
+	worker/sender.c \
+	worker/serializer.c \
+	worker/serializer_arrow.c \
+	worker/serializer-internal.h \
+	worker/serve.c \
+	worker/session.c \
+	worker/spark_guess.c \
+	worker/spark_init-internal.h \
+	worker/spark_init_parse.c \
+	worker/spark_init_write.c \
+	worker/spark_names.c \
+	worker/spark_order.c \
+	worker/spark_order-internal.h \
+	worker/spark_socket.c \
+	worker/spark_socket-internal.h \
+	worker/spark_socket_data.c \
+	worker/spark_socket_put.c \
+	worker/spark_socket_reply.c
 libtributary_worker_core_la_LIBADD = worker/nanoarrow.lo
 
 lib_LTLIBRARIES += libtributary-worker.la

@@ -1,0 +1,87 @@
+/* Serializers: what a worker does with the data of a session; and the driver that plays the worker for one. */
+#ifndef TRIBUTARY_SERIALIZER_H
+#define TRIBUTARY_SERIALIZER_H
+
+#include <tributary/error.h>
+#include <tributary/message.h>
+#include <tributary/reader.h>
+#include <tributary/types.h>
+#include <tributary/writer.h>
+
+TRIB_BEGIN_DECLS
+
+/* Part of libtributary-worker. */
+
+/* ---- The table ---------------------------------------------------------------------------------------------------
+ * A serializer gets the events of the data section and puts events on a sender; it knows neither channel nor dialect. All slots
+ * run on the thread of trib_session_serve(). A negative code ends the session: the peer reads the error's message as an
+ * exception. */
+struct trib_serializer {
+    size_t size;
+    const char *name;
+    const char *summary; /* one line, for help texts */
+    /* 0.1, required */
+    /* At Init, with the INIT event: makes the state of one session. */
+    int (*open)(const struct trib_event *init, void **ret_state, struct trib_error *err);
+    /* One event of the data section, DATA and DATA_END included. The views end with the call: retain what is to last. */
+    int (*event)(void *state, const struct trib_event *event, struct trib_sender *out, struct trib_error *err);
+    void (*close)(void *state); /* after the session, however it ended */
+};
+#define TRIB_SERIALIZER_SIZE_0_1 sizeof(struct trib_serializer)
+
+/* echo: the identity: frames as they came; one output stream for all groups (TRIB_ERR_UNSUPPORTED: pairs of groups, groups whose
+ * schemas differ).
+ * upper: frames with ASCII letters in upper case; in Arrow streams the columns of text (utf8, large_utf8), which must not be
+ * compressed.
+ * count: takes everything, answers once at the end: a frame "frames=N nulls=N bytes=N", or a batch of one row with the int64
+ * fields streams, batches, rows and bytes in a struct. */
+TRIB_API extern const struct trib_serializer trib_serializer_echo;
+TRIB_API extern const struct trib_serializer trib_serializer_upper;
+TRIB_API extern const struct trib_serializer trib_serializer_count;
+
+/* All of them, NULL-terminated; one by its name, or NULL. */
+TRIB_API const struct trib_serializer *const *trib_serializers(void);
+TRIB_API const struct trib_serializer *trib_serializer_find(const char *name);
+
+/* ---- Serving a session ------------------------------------------------------------------------------------------ */
+
+struct trib_serve_options {
+    size_t size;
+    const struct trib_dialect *dialect;       /* default spark-socket */
+    const struct trib_serializer *serializer; /* NULL: the one that the first command names ("c:echo"); an unknown one is an exception */
+    struct trib_message_options messages;     /* limits, handshake */
+    int64_t pid;              /* what the handshake says; default this process's */
+    const char *secret;       /* what TCP_DIRECT says and TCP_DAEMON expects; NULL: says "", accepts any */
+    int64_t deadline;         /* of the whole session; default TRIB_FOREVER */
+    int64_t drain_ms;         /* after an exception: how long the rest of the input is read; default 5000; negative: not at all */
+    int64_t (*now_ms)(void *arg); /* milliseconds since the epoch, for TIMING; NULL: the system's clock */
+    void *now_arg;
+};
+#define TRIB_SERVE_OPTIONS_INIT { sizeof(struct trib_serve_options), NULL, NULL, TRIB_MESSAGE_OPTIONS_INIT, 0, NULL, TRIB_FOREVER, \
+    0, NULL, NULL }
+
+struct trib_serve_result {
+    size_t size;            /* set it before the call */
+    bool reusable;          /* the session ended well: call again (with TRIB_HANDSHAKE_NONE) for the next one on this channel */
+    bool exception;         /* the peer was sent an exception, whose text is in *err */
+    bool drained;           /* after it: the peer's end was seen */
+    bool stop;              /* the engine told the worker to exit */
+    int32_t eval_type;
+    uint64_t events;        /* of the data section */
+    uint64_t rows;          /* in Arrow batches */
+    uint64_t bytes;         /* of the data section */
+};
+
+/* Plays the worker for one session: handshake, Init, Data through the serializer, timing, end. It waits as long as the deadline
+ * allows: deadlines of reader and writer are its own meanwhile (TRIB_FOREVER afterwards). What is gathered is sent before each
+ * wait for input.
+ * TRIB_OK: served; result->reusable. TRIB_EOF: the peer closed before a session began; or result->stop. Negative with
+ * result->exception: the serializer failed or the input was not allowed; the peer was told, the writing direction is finished,
+ * and the input read to its end, because closing before that can destroy what the peer has not read yet. Negative without: the
+ * channel failed or ended in mid-session: nothing can be told to anybody. ret_result may be NULL, and is set on every return. */
+TRIB_API int trib_session_serve(struct trib_reader *reader, struct trib_writer *writer, const struct trib_serve_options *options,
+                                struct trib_serve_result *ret_result, struct trib_error *err);
+
+TRIB_END_DECLS
+
+#endif

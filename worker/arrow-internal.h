@@ -1,0 +1,32 @@
+/* What the message layer shares about Arrow messages. */
+#ifndef TRIBI_ARROW_INTERNAL_H
+#define TRIBI_ARROW_INTERNAL_H
+
+#include <tributary/arrow.h>
+
+#define TRIBI_ARROW_PREFIX 8 /* FF FF FF FF and the length of the metadata */
+#define TRIBI_ARROW_ALIGN 8  /* of the metadata: what a flatbuffer wants */
+
+struct ArrowError;
+struct ArrowIpcDecoder;
+struct ArrowSchema;
+
+uint32_t tribi_get_le32(const uint8_t *at);
+
+/* The 8 bytes before a message. */
+void tribi_arrow_prefix(uint8_t *at, size_t metadata_len);
+
+/* Prefix and metadata of a message, in a chunk of their own. */
+int tribi_arrow_head_copy(const struct trib_arrow_message *message, struct trib_chunk **ret_head, struct trib_error *err);
+
+/* The schema that `head` (of a schema message) holds; the caller releases it. */
+int tribi_arrow_schema(struct ArrowIpcDecoder *decoder, struct trib_chunk *head, struct ArrowSchema *ret_schema,
+                       struct trib_error *err);
+
+/* nanoarrow's failure as ours. */
+int tribi_arrow_failed(int code, const struct ArrowError *error, const char *what, struct trib_error *err);
+
+/* TRIB_ERR_SHORT for a stream that ended where `wanted` bytes of something were expected. */
+int tribi_ended_in(const char *what, uint64_t wanted, struct trib_error *err);
+
+#endif

@@ -1,0 +1,414 @@
+/* Arrow IPC framing over nanoarrow's decoder: the flatbuffer of a message checked and taken apart, a stream followed to its end. */
+#include <tributary/arrow.h>
+
+#include <tributary/alloc.h>
+
+#include "arrow-internal.h"
+
+#include <errno.h>
+#include <nanoarrow/nanoarrow_ipc.h>
+#include <stdio.h>
+#include <string.h>
+
+#define METADATA_LIMIT ((size_t)16 << 20)
+#define BODY_LIMIT ((uint64_t)256 << 20)
+#define CONTINUATION UINT32_C(0xFFFFFFFF)
+
+const char *trib_arrow_kind_name(enum trib_arrow_kind kind)
+{
+    static const char *const names[] = {"?", "schema", "dictionary", "batch"};
+
+    return (unsigned)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
+}
+
+/* ---- Flatbuffer tables ------------------------------------------------------------------------------------------
+ * nanoarrow verifies the whole flatbuffer, but gives row count and codec only with a decoder that knows the schema. These are
+ * two fields of a table, read here. Offsets are safe because the verifier has walked the same ones. */
+
+static uint16_t get_le16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+
+uint32_t tribi_get_le32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+void tribi_arrow_prefix(uint8_t *at, size_t metadata_len)
+{
+    memset(at, 0xFF, 4);
+    for (int i = 0; i < 4; i++)
+        at[4 + i] = (uint8_t)(metadata_len >> 8 * i);
+}
+
+static uint64_t get_le64(const uint8_t *at)
+{
+    return tribi_get_le32(at) | (uint64_t)tribi_get_le32(at + 4) << 32;
+}
+
+/* Field number `id` of a table; NULL where the table does not have it. */
+static const uint8_t *table_field(const uint8_t *table, unsigned id)
+{
+    const uint8_t *vtable = table - (int32_t)tribi_get_le32(table);
+    size_t at = 4 + 2 * (size_t)id;
+    uint16_t offset = at + 2 <= get_le16(vtable) ? get_le16(vtable + at) : 0;
+
+    return offset != 0 ? table + offset : NULL;
+}
+
+static const uint8_t *follow(const uint8_t *field)
+{
+    return field != NULL ? field + tribi_get_le32(field) : NULL;
+}
+
+/* Numbers of fields, from Message.fbs. */
+enum { MESSAGE_HEADER = 2, BATCH_LENGTH = 0, BATCH_COMPRESSION = 3, DICTIONARY_DATA = 1, COMPRESSION_CODEC = 0 };
+
+/* Rows and codec of a batch or a dictionary. */
+static int read_batch(struct trib_arrow_message *message, struct trib_error *err)
+{
+    const uint8_t *root = follow(message->metadata.data);
+    const uint8_t *batch = follow(table_field(root, MESSAGE_HEADER)), *field;
+
+    if (batch != NULL && message->kind == TRIB_ARROW_DICTIONARY)
+        batch = follow(table_field(batch, DICTIONARY_DATA));
+    if (batch == NULL)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow %s: the message has no batch in it",
+                              trib_arrow_kind_name(message->kind));
+    field = table_field(batch, BATCH_LENGTH);
+    message->rows = field != NULL ? (int64_t)get_le64(field) : 0;
+    if (message->rows < 0)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow %s: %lld rows", trib_arrow_kind_name(message->kind),
+                              (long long)message->rows);
+    field = follow(table_field(batch, BATCH_COMPRESSION));
+    if (field != NULL) {
+        field = table_field(field, COMPRESSION_CODEC);
+        message->codec = field != NULL && *field != 0 ? TRIB_ARROW_ZSTD : TRIB_ARROW_LZ4;
+    }
+    return TRIB_OK;
+}
+
+/* ---- One message ------------------------------------------------------------------------------------------------ */
+
+int tribi_arrow_failed(int code, const struct ArrowError *error, const char *what, struct trib_error *err)
+{
+    if (code == ENOMEM)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: %s: no memory", what);
+    return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: %s: %.160s", what, error->message);
+}
+
+static struct ArrowBufferView buffer_view(struct trib_view view)
+{
+    struct ArrowBufferView buffer;
+
+    buffer.data.as_uint8 = view.data;
+    buffer.size_bytes = (int64_t)view.len;
+    return buffer;
+}
+
+static int check_kind(const struct ArrowIpcDecoder *decoder, struct trib_error *err)
+{
+    if (decoder->metadata_version != NANOARROW_IPC_METADATA_VERSION_V4 &&
+        decoder->metadata_version != NANOARROW_IPC_METADATA_VERSION_V5)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: metadata version %d, expected 4 or 5",
+                              (int)decoder->metadata_version + 1);
+    if (decoder->message_type != NANOARROW_IPC_MESSAGE_TYPE_SCHEMA &&
+        decoder->message_type != NANOARROW_IPC_MESSAGE_TYPE_DICTIONARY_BATCH &&
+        decoder->message_type != NANOARROW_IPC_MESSAGE_TYPE_RECORD_BATCH)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: message type %d, expected schema, dictionary or batch",
+                              (int)decoder->message_type);
+    if (decoder->body_size_bytes < 0)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: body length %lld is negative",
+                              (long long)decoder->body_size_bytes);
+    return TRIB_OK;
+}
+
+static int decode_with(struct ArrowIpcDecoder *decoder, struct trib_view head, struct trib_arrow_message *ret_message,
+                       uint64_t *ret_body_length, struct trib_error *err)
+{
+    struct trib_arrow_message message = {TRIB_ARROW_SCHEMA, TRIB_ARROW_PLAIN, 0, {NULL, 0, NULL}, {NULL, 0, NULL}};
+    struct ArrowError error = {""};
+    int rc;
+
+    rc = ArrowIpcDecoderVerifyHeader(decoder, buffer_view(head), &error);
+    if (rc != NANOARROW_OK)
+        return tribi_arrow_failed(rc, &error, "metadata", err);
+    rc = check_kind(decoder, err);
+    if (rc != TRIB_OK)
+        return rc;
+    message.kind = decoder->message_type == NANOARROW_IPC_MESSAGE_TYPE_SCHEMA         ? TRIB_ARROW_SCHEMA
+                   : decoder->message_type == NANOARROW_IPC_MESSAGE_TYPE_RECORD_BATCH ? TRIB_ARROW_BATCH
+                                                                                      : TRIB_ARROW_DICTIONARY;
+    message.metadata = trib_view_sub(head, TRIBI_ARROW_PREFIX, head.len - TRIBI_ARROW_PREFIX);
+    if (message.kind != TRIB_ARROW_SCHEMA) {
+        rc = read_batch(&message, err);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    *ret_message = message;
+    *ret_body_length = (uint64_t)decoder->body_size_bytes;
+    return TRIB_OK;
+}
+
+/* The prefix says as much metadata as there is. */
+static int check_head(struct trib_view head, struct trib_error *err)
+{
+    if ((uintptr_t)head.data % TRIBI_ARROW_ALIGN != 0)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "Arrow: metadata does not lie on a multiple of %d", TRIBI_ARROW_ALIGN);
+    if (head.len <= TRIBI_ARROW_PREFIX || tribi_get_le32(head.data) != CONTINUATION ||
+        tribi_get_le32(head.data + 4) != head.len - TRIBI_ARROW_PREFIX)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: prefix and length do not fit %zu bytes of a message", head.len);
+    return TRIB_OK;
+}
+
+int trib_arrow_decode(struct trib_view head, struct trib_arrow_message *ret_message, uint64_t *ret_body_length,
+                      struct trib_error *err)
+{
+    struct ArrowIpcDecoder decoder;
+    int rc = check_head(head, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    if (ArrowIpcDecoderInit(&decoder) != NANOARROW_OK)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: decoder: no memory");
+    rc = decode_with(&decoder, head, ret_message, ret_body_length, err);
+    ArrowIpcDecoderReset(&decoder);
+    return rc;
+}
+
+int tribi_arrow_head_copy(const struct trib_arrow_message *message, struct trib_chunk **ret_head, struct trib_error *err)
+{
+    struct trib_chunk *head;
+    uint8_t *at;
+    int rc = trib_chunk_new(TRIBI_ARROW_PREFIX + message->metadata.len, TRIBI_ARROW_ALIGN, &head, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    at = trib_chunk_writable(head);
+    tribi_arrow_prefix(at, message->metadata.len);
+    /* copy: the decoder wants prefix and metadata in one piece. */
+    memcpy(at + TRIBI_ARROW_PREFIX, message->metadata.data, message->metadata.len);
+    *ret_head = head;
+    return TRIB_OK;
+}
+
+int tribi_arrow_schema(struct ArrowIpcDecoder *decoder, struct trib_chunk *head, struct ArrowSchema *ret_schema,
+                       struct trib_error *err)
+{
+    struct ArrowError error = {""};
+    struct ArrowBufferView buffer = buffer_view(trib_chunk_view(head));
+    int rc = ArrowIpcDecoderVerifyHeader(decoder, buffer, &error);
+
+    if (rc == NANOARROW_OK)
+        rc = ArrowIpcDecoderDecodeHeader(decoder, buffer, &error);
+    if (rc == NANOARROW_OK)
+        rc = ArrowIpcDecoderDecodeSchema(decoder, ret_schema, &error);
+    return rc == NANOARROW_OK ? TRIB_OK : tribi_arrow_failed(rc, &error, "schema", err);
+}
+
+/* "struct<...>" around the columns of the schema itself says nothing. */
+static void strip_struct(char *text)
+{
+    size_t len = strlen(text);
+
+    if (strncmp(text, "struct<", 7) == 0 && len > 8 && text[len - 1] == '>') {
+        memmove(text, text + 7, len - 8);
+        text[len - 8] = '\0';
+    }
+}
+
+int trib_arrow_describe(const struct trib_arrow_message *schema, char *buf, size_t len, struct trib_error *err)
+{
+    struct ArrowIpcDecoder decoder;
+    struct ArrowSchema decoded;
+    struct trib_chunk *head = NULL;
+    int rc;
+
+    if (schema->kind != TRIB_ARROW_SCHEMA || len == 0)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "Arrow: describe: %s", len == 0 ? "no room for text" : "not a schema");
+    rc = tribi_arrow_head_copy(schema, &head, err);
+    if (rc != TRIB_OK)
+        return rc;
+    if (ArrowIpcDecoderInit(&decoder) != NANOARROW_OK) {
+        trib_chunk_unref(head);
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: decoder: no memory");
+    }
+    rc = tribi_arrow_schema(&decoder, head, &decoded, err);
+    if (rc == TRIB_OK) {
+        ArrowSchemaToString(&decoded, buf, (int64_t)len, 1);
+        strip_struct(buf);
+        ArrowSchemaRelease(&decoded);
+    }
+    ArrowIpcDecoderReset(&decoder);
+    trib_chunk_unref(head);
+    return rc;
+}
+
+/* ---- A stream --------------------------------------------------------------------------------------------------- */
+
+enum phase { PHASE_HEAD, PHASE_BODY, PHASE_ENDED, PHASE_FAILED };
+
+struct trib_arrow_stream {
+    struct trib_reader *reader;
+    struct trib_arrow_options options;
+    struct ArrowIpcDecoder decoder;
+    enum phase phase;
+    bool has_schema;
+    struct trib_view head;             /* retained from the taking of it until the next message */
+    struct trib_arrow_message message; /* PHASE_BODY: its head is decoded */
+    uint64_t body_length;
+    struct trib_error failure; /* PHASE_FAILED: what it was */
+};
+
+int trib_arrow_stream_new(struct trib_reader *reader, const struct trib_arrow_options *options,
+                          struct trib_arrow_stream **ret_stream, struct trib_error *err)
+{
+    struct trib_arrow_stream *stream = trib_alloc(sizeof(*stream));
+
+    if (stream == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: stream: no memory");
+    if (ArrowIpcDecoderInit(&stream->decoder) != NANOARROW_OK) {
+        trib_free(stream);
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: decoder: no memory");
+    }
+    if (options != NULL)
+        memcpy(&stream->options, options, options->size < sizeof(*options) ? options->size : sizeof(*options));
+    if (stream->options.metadata_limit == 0 || stream->options.metadata_limit > INT32_MAX - TRIBI_ARROW_PREFIX)
+        stream->options.metadata_limit = METADATA_LIMIT;
+    if (stream->options.body_limit == 0)
+        stream->options.body_limit = BODY_LIMIT;
+    stream->reader = reader;
+    *ret_stream = stream;
+    return TRIB_OK;
+}
+
+void trib_arrow_stream_free(struct trib_arrow_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    trib_view_release(&stream->head);
+    ArrowIpcDecoderReset(&stream->decoder);
+    trib_free(stream);
+}
+
+void trib_arrow_stream_restart(struct trib_arrow_stream *stream)
+{
+    trib_view_release(&stream->head);
+    stream->phase = PHASE_HEAD;
+    stream->has_schema = false;
+}
+
+/* The stream follows the messages' lengths: once one of them is wrong there is no way back. */
+static int stick(struct trib_arrow_stream *stream, int rc, const struct trib_error *err)
+{
+    if (rc == TRIB_ERR_SHORT || rc == TRIB_ERR_LIMIT || rc == TRIB_ERR_PROTOCOL) {
+        stream->phase = PHASE_FAILED;
+        stream->failure = *err;
+    }
+    return rc;
+}
+
+int tribi_ended_in(const char *what, uint64_t wanted, struct trib_error *err)
+{
+    return trib_error_numbers(err, TRIB_ERR_SHORT, wanted, 0, "%s: the stream ended where %llu bytes were expected", what,
+                              (unsigned long long)wanted);
+}
+
+static int check_prefix(struct trib_arrow_stream *stream, struct trib_view prefix, size_t *ret_length, struct trib_error *err)
+{
+    uint32_t word = tribi_get_le32(prefix.data), length = tribi_get_le32(prefix.data + 4);
+
+    if (word != CONTINUATION)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: %02x %02x %02x %02x came, expected FF FF FF FF before a message",
+                              prefix.data[0], prefix.data[1], prefix.data[2], prefix.data[3]);
+    if (length > INT32_MAX)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: metadata length %ld is negative", (long)(int32_t)length);
+    if (length > stream->options.metadata_limit)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, length, stream->options.metadata_limit,
+                                  "Arrow: metadata of %lu bytes, at most %zu are allowed", (unsigned long)length,
+                                  stream->options.metadata_limit);
+    *ret_length = length;
+    return TRIB_OK;
+}
+
+static int check_order(struct trib_arrow_stream *stream, struct trib_error *err)
+{
+    bool schema = stream->message.kind == TRIB_ARROW_SCHEMA;
+
+    if (schema == stream->has_schema)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: a %s came, expected %s",
+                              trib_arrow_kind_name(stream->message.kind),
+                              schema ? "a batch or the end: there is a schema already" : "the schema first");
+    if (schema && stream->body_length != 0)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: a schema with a body of %llu bytes",
+                              (unsigned long long)stream->body_length);
+    if (stream->body_length > stream->options.body_limit || stream->body_length > SIZE_MAX)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, stream->body_length, stream->options.body_limit,
+                                  "Arrow: a body of %llu bytes, at most %llu are allowed", (unsigned long long)stream->body_length,
+                                  (unsigned long long)stream->options.body_limit);
+    stream->has_schema = true;
+    return TRIB_OK;
+}
+
+static int take_end(struct trib_arrow_stream *stream, struct trib_error *err)
+{
+    int rc = trib_reader_skip(stream->reader, TRIBI_ARROW_PREFIX, NULL, err);
+
+    return rc == TRIB_OK ? TRIB_EOF : rc;
+}
+
+/* Prefix and metadata, in one piece; TRIB_EOF for the end-of-stream marker. */
+static int take_head(struct trib_arrow_stream *stream, struct trib_error *err)
+{
+    struct trib_view view;
+    size_t length = 0;
+    int rc = trib_reader_peek(stream->reader, TRIBI_ARROW_PREFIX, &view, err);
+
+    if (rc == TRIB_EOF)
+        return tribi_ended_in("Arrow: before the end-of-stream marker", TRIBI_ARROW_PREFIX, err);
+    if (rc == TRIB_OK)
+        rc = check_prefix(stream, view, &length, err);
+    if (rc != TRIB_OK || length == 0)
+        return rc != TRIB_OK ? rc : take_end(stream, err);
+    rc = trib_reader_take_aligned(stream->reader, TRIBI_ARROW_PREFIX + length, TRIBI_ARROW_ALIGN, &view, err);
+    if (rc != TRIB_OK)
+        return rc;
+    stream->head = trib_view_retain(view);
+    rc = decode_with(&stream->decoder, stream->head, &stream->message, &stream->body_length, err);
+    return rc == TRIB_OK ? check_order(stream, err) : rc;
+}
+
+static int take_body(struct trib_arrow_stream *stream, struct trib_error *err)
+{
+    size_t align = stream->options.align > 1 ? stream->options.align : 1;
+    int rc = trib_reader_take_aligned(stream->reader, (size_t)stream->body_length, align, &stream->message.body, err);
+
+    return rc == TRIB_EOF ? tribi_ended_in("Arrow: body", stream->body_length, err) : rc;
+}
+
+int trib_arrow_stream_next(struct trib_arrow_stream *stream, struct trib_arrow_message *ret_message, struct trib_error *err)
+{
+    struct trib_error local;
+    int rc = TRIB_OK;
+
+    err = err != NULL ? err : &local;
+    if (stream->phase == PHASE_ENDED)
+        return TRIB_EOF;
+    if (stream->phase == PHASE_FAILED) {
+        *err = stream->failure;
+        return stream->failure.code;
+    }
+    if (stream->phase == PHASE_HEAD) {
+        trib_view_release(&stream->head);
+        rc = take_head(stream, err);
+        stream->phase = rc == TRIB_OK ? PHASE_BODY : rc == TRIB_EOF ? PHASE_ENDED : PHASE_HEAD;
+    }
+    if (rc == TRIB_OK)
+        rc = take_body(stream, err);
+    if (rc != TRIB_OK)
+        return stick(stream, rc, err);
+    stream->phase = PHASE_HEAD;
+    *ret_message = stream->message;
+    return TRIB_OK;
+}
