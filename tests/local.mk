@@ -3,6 +3,7 @@
 check_LTLIBRARIES += libtributary-support.la
 libtributary_support_la_SOURCES = \
 	tests/support/balance.c tests/support/balance.h \
+	tests/support/capture.c tests/support/capture.h \
 	tests/support/data.c tests/support/data.h \
 	tests/support/fail_alloc.c tests/support/fail_alloc.h
 
@@ -13,3 +14,9 @@ script_tests += \
 	tests/check_headers.sh \
 	tests/check_includes.sh \
 	tests/check_lint.sh
+
+# The message layer, and the captured sessions that it is measured by.
+unit_tests += \
+	tests/test_session_machine \
+	tests/test_vectors
+EXTRA_DIST += tests/data/spark-4.3.0
