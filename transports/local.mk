@@ -1,2 +1,11 @@
 # The transports that come with libtributary. A new one is one line here.
-libtributary_core_la_SOURCES +=
+libtributary_core_la_SOURCES += transports/builtin.c
+libtributary_core_la_SOURCES += \
+	transports/bell-internal.h transports/bell.c \
+	transports/chunk-internal.h transports/chunk.c transports/chunk_listen.c
+libtributary_core_la_SOURCES += transports/trace.c
+libtributary_core_la_SOURCES += transports/mapfile.c
+libtributary_core_la_SOURCES += transports/wake.c transports/wake-internal.h transports/watch.c transports/watch-internal.h
+libtributary_core_la_SOURCES += transports/fd.c transports/fd_io.c transports/fd-internal.h
+libtributary_core_la_SOURCES += transports/readahead.c transports/readahead-internal.h
+libtributary_core_la_SOURCES += transports/unix.c transports/unix_file.c transports/unix_listen.c transports/unix-internal.h
