@@ -20,3 +20,13 @@ unit_tests += \
 	tests/test_session_machine \
 	tests/test_vectors
 EXTRA_DIST += tests/data/spark-4.3.0
+
+# Channels over descriptors, unix:, and what receiving costs.
+libtributary_support_la_SOURCES += tests/support/runner.c tests/support/runner.h
+unit_tests += \
+	tests/test_copies \
+	tests/test_fd \
+	tests/test_fd_events \
+	tests/test_readahead \
+	tests/test_unix \
+	tests/test_unix_file
