@@ -11,8 +11,8 @@ LD_LIBRARY_PATH=$destdir$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export PKG_CONFIG_PATH LD_LIBRARY_PATH
 
 die() { printf 'installcheck: %s\n' "$*" >&2; exit 1; }
-# flags OPTION...: pkg-config for both libraries, with DESTDIR before the prefix
-flags() { pkg-config --define-variable=prefix="$destdir$prefix" "$@" libtributary-worker libtributary; }
+# flags OPTION...: pkg-config for both libraries and the event loop that callers bring, with DESTDIR before the prefix
+flags() { pkg-config --define-variable=prefix="$destdir$prefix" "$@" libtributary-worker libtributary libevent_core; }
 
 kinds=
 [ ! -e "$destdir$libdir/libtributary.so" ] || kinds=shared
@@ -20,7 +20,7 @@ kinds=
 
 # Every example alone: a transport (…_transport.c or stdio.c) as a module, the others as programs, against each kind of library.
 built=0
-for source in "$TRIB_SRC"/examples/*.c; do
+for source in "$TRIB_SRC"/examples/*.c "$TRIB_SRC"/examples/*/*.c; do
     [ -f "$source" ] || continue
     name=$(basename "$source" .c)
     for kind in $kinds; do
