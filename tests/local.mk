@@ -3,6 +3,7 @@
 check_LTLIBRARIES += libtributary-support.la
 libtributary_support_la_SOURCES = \
 	tests/support/balance.c tests/support/balance.h \
+	tests/support/conformance_check.c tests/conformance_check.h \
 	tests/support/capture.c tests/support/capture.h \
 	tests/support/data.c tests/support/data.h \
 	tests/support/fail_alloc.c tests/support/fail_alloc.h
@@ -30,3 +31,19 @@ unit_tests += \
 	tests/test_readahead \
 	tests/test_unix \
 	tests/test_unix_file
+
+# The conformance suite over each transport, and what belongs to it.
+unit_tests += \
+	tests/test_conformance_chunk \
+	tests/test_conformance_chunk_listen \
+	tests/test_conformance_kill \
+	tests/test_conformance_module \
+	tests/test_conformance_stdio \
+	tests/test_conformance_trace \
+	tests/test_conformance_unix \
+	tests/test_conformance_unix_listen \
+	tests/test_stdio_process
+tests_test_conformance_stdio_SOURCES = tests/test_conformance_stdio.c examples/04-stdio-transport/stdio.c
+tests_test_stdio_process_SOURCES = tests/test_stdio_process.c examples/04-stdio-transport/stdio.c
+tests_test_conformance_module_LDADD = libtributary-support.la libtributary-conformance.la libtributary.la \
+	$(CHECK_LIBS) $(LIBEVENT_LIBS)
