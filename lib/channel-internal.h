@@ -1,0 +1,33 @@
+/* The channel as the core sees it: a transport's table and object, and the reader and writer in front of them. */
+#ifndef TRIBI_CHANNEL_INTERNAL_H
+#define TRIBI_CHANNEL_INTERNAL_H
+
+#include <tributary/transport.h>
+
+#include <stdatomic.h>
+
+/* Whether a table, perhaps of an older build, has this optional slot. Required ones are checked when the object is made. */
+#define TRIBI_HAS_SLOT(type, ops, slot) ((ops)->size >= offsetof(type, slot) + sizeof((ops)->slot) && (ops)->slot != NULL)
+#define TRIBI_HAS(ops, slot) TRIBI_HAS_SLOT(struct trib_channel_ops, ops, slot)
+
+/* Only lib/channel.c reads the table; everybody else goes through its functions. */
+struct trib_channel {
+    const struct trib_channel_ops *ops;
+    void *self;
+    unsigned capabilities; /* what the table says, without what its slots cannot hold */
+    bool closed;
+    atomic_bool cancelled;
+    struct trib_channel_options options; /* whole */
+    struct trib_budget *budget;
+    struct trib_reader *reader;
+    struct trib_writer *writer;
+    /* Counted by the receiving and by the sending thread, each on a cache line of its own. */
+    char pad_in[64];
+    uint64_t bytes_in;
+    uint64_t recv_calls;
+    char pad_out[64];
+    uint64_t bytes_out;
+    uint64_t send_calls;
+};
+
+#endif
