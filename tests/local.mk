@@ -22,16 +22,6 @@ unit_tests += \
 	tests/test_vectors
 EXTRA_DIST += tests/data/spark-4.3.0
 
-# Channels over descriptors, unix:, and what receiving costs.
-libtributary_support_la_SOURCES += tests/support/runner.c tests/support/runner.h
-unit_tests += \
-	tests/test_copies \
-	tests/test_fd \
-	tests/test_fd_events \
-	tests/test_readahead \
-	tests/test_unix \
-	tests/test_unix_file
-
 # The conformance suite over each transport, and what belongs to it.
 unit_tests += \
 	tests/test_conformance_chunk \
@@ -47,3 +37,25 @@ tests_test_conformance_stdio_SOURCES = tests/test_conformance_stdio.c examples/0
 tests_test_stdio_process_SOURCES = tests/test_stdio_process.c examples/04-stdio-transport/stdio.c
 tests_test_conformance_module_LDADD = libtributary-support.la libtributary-conformance.la libtributary.la \
 	$(CHECK_LIBS) $(LIBEVENT_LIBS)
+
+# Channels over descriptors, unix:, and what receiving costs.
+libtributary_support_la_SOURCES += tests/support/runner.c tests/support/runner.h
+unit_tests += \
+	tests/test_copies \
+	tests/test_fd \
+	tests/test_fd_events \
+	tests/test_readahead \
+	tests/test_unix \
+	tests/test_unix_file
+
+# Allocator, URIs, writer, channels, chunk: and trace.
+libtributary_support_la_SOURCES += tests/support/fake_channel.c tests/support/fake_channel.h
+unit_tests += \
+	tests/test_alloc \
+	tests/test_channel \
+	tests/test_chunk_listen \
+	tests/test_chunk_transport \
+	tests/test_trace \
+	tests/test_uri \
+	tests/test_writer \
+	tests/test_writer_messages
