@@ -12,7 +12,7 @@
  *    256 KiB 8.0, 512 KiB 8.5, 1 MiB 6.8 GB/s). Six calls lead from big wants to small ones.
  *  - Every block begins where a want begins, because what a split want had in the last block is moved in front. So a window that
  *    was split h bytes before its end would have ended with a want had it been h bytes shorter: it becomes that. Messages of one size
- *    are then split no more (copied, of 1 GiB: 64 KiB messages 0.04 % instead of 6 %). Where the next block is split again, sizes vary:
+ *    are then split no more (copied, of 1 GiB: 64 KiB messages 0.02 % instead of 6 %). Where the next block is split again, sizes vary:
  *    the window goes back to its roof, and half of a typical want is copied for each block.
  *  - Where predictions keep failing and wants of 128 KiB and more are split, a split costs 16 calls and more: then wants from 64 KiB on
  *    are received exactly, as big ones are; now and then, ever more seldom, the prediction gets another chance. Random sizes up to
