@@ -287,7 +287,7 @@ static const size_t budgets[] = { 1, 7, 100, 4096, 8 << 20 };
 
 START_TEST(test_threads)
 {
-    struct producer producer = { NULL, 20000, TRIB_OK };
+    struct producer producer = { NULL, 5000, TRIB_OK };
     pthread_t thread;
     struct trib_view view;
     uint32_t number;
@@ -386,7 +386,7 @@ END_TEST
 START_TEST(test_event_base_and_thread)
 {
     struct loop loop = { event_base_new(), 0, 0, 0, TRIB_OK };
-    struct producer producer = { NULL, 20000, TRIB_OK };
+    struct producer producer = { NULL, 5000, TRIB_OK };
     pthread_t thread;
 
     again(1000);
