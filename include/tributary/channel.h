@@ -28,8 +28,8 @@ struct trib_channel_options {
     int64_t deadline;   /* of dial itself; TRIB_FOREVER at the start, 0 is TRIB_NOWAIT. Later ones are set on reader and writer */
     uint32_t spin_us;   /* a blocking call looks again for this long before it sleeps; default 0. At most 1000; not on one CPU */
     bool any_user;      /* also accept peers of another user (and of no known one); default: refuse */
-    const struct trib_transport *const *transports; /* more transports for trib_dial and trib_listen, NULL-terminated; looked at before
-                                                       the built-in ones; may be NULL */
+    const struct trib_transport *const *transports; /* NULL or NULL-terminated: more transports for trib_dial and trib_listen,
+                                                       looked at before the built-in ones */
 };
 #define TRIB_CHANNEL_OPTIONS_INIT { sizeof(struct trib_channel_options), 0, 0, 0, 0, TRIB_FOREVER, 0, false, NULL }
 
@@ -52,8 +52,8 @@ struct trib_channel_stats {
 };
 
 /* ---- Opening --------------------------------------------------------------------------------------------------
- * The scheme of the URI chooses the transport, from options->transports, then from the built-in ones (trib_transports()). An unknown scheme is
- * TRIB_ERR_USAGE and names the known ones. options may be NULL. Each URI form is described in transports.h. */
+ * The scheme of the URI chooses the transport, from options->transports, then from the built-in ones (trib_transports()). An
+ * unknown scheme is TRIB_ERR_USAGE and names the known ones. options may be NULL. Each URI form is described in transports.h. */
 TRIB_API int trib_dial(const char *uri, const struct trib_channel_options *options, struct trib_channel **ret_channel,
                        struct trib_error *err);
 TRIB_API int trib_listen(const char *uri, const struct trib_channel_options *options, struct trib_listener **ret_listener,
@@ -71,7 +71,8 @@ TRIB_API struct trib_writer *trib_channel_writer(struct trib_channel *channel);
 
 TRIB_API const char *trib_channel_name(const struct trib_channel *channel);
 
-/* Ends both directions; sticks; any blocked call on this channel returns TRIB_ERR_CANCELLED at once. Any thread, as long as the channel exists. */
+/* Ends both directions; sticks; any blocked call on this channel returns TRIB_ERR_CANCELLED at once. Any thread, as long as the
+ * channel exists. */
 TRIB_API void trib_channel_cancel(struct trib_channel *channel);
 
 /* TRIB_ERR_UNSUPPORTED without TRIB_CAP_CREDENTIALS. Set ret_peer->size before the call. */

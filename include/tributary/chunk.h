@@ -91,9 +91,10 @@ TRIB_API void trib_pool_stats(struct trib_pool_stats *ret_stats);
 TRIB_API void trib_pool_trim(void);
 
 /* ---- Budgets --------------------------------------------------------------------------------------------------
- * How many bytes may be held that nobody has let go yet. `high` bounds what comes unasked (read-ahead, a producer's queue): at the
- * mark the producer stops until chunks are released. `limit` is hard: a want is granted beyond `high`, up to here, and refused beyond
- * it with TRIB_ERR_LIMIT. What a block pins counts whole, from its allocation (or its entry into a queue) to its last unref. */
+ * How many bytes may be held that nobody has let go yet. `high` bounds what comes unasked (read-ahead, a producer's queue): at
+ * the mark the producer stops until chunks are released. `limit` is hard: a want is granted beyond `high`, up to here, and
+ * refused beyond it with TRIB_ERR_LIMIT. What a block pins counts whole, from its allocation (or its entry into a queue) to its
+ * last unref. */
 TRIB_API int trib_budget_new(size_t high, size_t limit, struct trib_budget **ret_budget, struct trib_error *err);
 TRIB_API struct trib_budget *trib_budget_ref(struct trib_budget *budget);
 TRIB_API struct trib_budget *trib_budget_unref(struct trib_budget *budget);

@@ -13,14 +13,15 @@ struct trib_fd_options {
 };
 #define TRIB_FD_OPTIONS_INIT { sizeof(struct trib_fd_options), NULL, false }
 
-/* A channel that reads from `in` and writes to `out`, which may be the same: a connected stream socket of any family (a socketpair, one from systemd), a pipe, a
- * tty. On TRIB_OK the descriptors are the channel's. Capabilities: TRIB_CAP_EVENTS; TRIB_CAP_HALF_CLOSE where `in` and `out` differ or it is a
- * socket; TRIB_CAP_CREDENTIALS on Unix sockets.
+/* A channel that reads from `in` and writes to `out`, which may be the same: a connected stream socket of any family (a
+ * socketpair, one from systemd), a pipe, a tty. On TRIB_OK the descriptors are the channel's. Capabilities: TRIB_CAP_EVENTS;
+ * TRIB_CAP_HALF_CLOSE where `in` and `out` differ or it is a socket; TRIB_CAP_CREDENTIALS on Unix sockets.
  *
- * A blocking read is one readv (recvmsg) on the caller's thread, straight to the place that the reader wants; how much is read ahead is decided in
- * transports/readahead.c. Sockets: MSG_NOSIGNAL, so no SIGPIPE; a blocked call is cancelled by shutdown(2). Other descriptors: they are polled first, together
- * with an event descriptor for cancel; writing to a pipe whose reader has gone raises SIGPIPE unless the process ignores it, which this library leaves to the
- * process. TRIB_ERR_USAGE: not an open descriptor, or a regular file or a socket of another type. */
+ * A blocking read is one readv (recvmsg) on the caller's thread, straight to the place that the reader wants; how much is read
+ * ahead is decided in transports/readahead.c. Sockets: MSG_NOSIGNAL, so no SIGPIPE; a blocked call is cancelled by shutdown(2).
+ * Other descriptors: they are polled first, together with an event descriptor for cancel; writing to a pipe whose reader has gone
+ * raises SIGPIPE unless the process ignores it, which this library leaves to the process. TRIB_ERR_USAGE: not an open descriptor,
+ * or a regular file or a socket of another type. */
 TRIB_API int trib_fd_channel(int in, int out, const struct trib_fd_options *fd_options, const struct trib_channel_options *options,
                              struct trib_channel **ret_channel, struct trib_error *err);
 

@@ -8,18 +8,19 @@
 
 TRIB_BEGIN_DECLS
 
-/* A reader takes chunks from a channel (trib_channel_reader) or from whoever feeds it (trib_reader_new), and gives views of exactly the
- * bytes asked for. One consumer: calls other than feed, finish, fail and cancel come from one thread at a time. One producer: feed,
- * finish and fail come from one thread at a time, which may be another one.
+/* A reader takes chunks from a channel (trib_channel_reader) or from whoever feeds it (trib_reader_new), and gives views of
+ * exactly the bytes asked for. One consumer: calls other than feed, finish, fail and cancel come from one thread at a time. One
+ * producer: feed, finish and fail come from one thread at a time, which may be another one.
  *
  * Unless a call says otherwise:
- * TRIB_OK: done, bytes consumed. A view is valid until the next call that consumes, peeks or frees; trib_view_retain() makes it last.
+ * TRIB_OK: done, bytes consumed. A view is valid until the next call that consumes, peeks or frees; trib_view_retain() makes it
+ * last.
  * TRIB_AGAIN: the bytes are not there and the deadline is TRIB_NOWAIT; nothing consumed; the callback, if set, will run.
- * TRIB_EOF: the stream ended and nothing was left. TRIB_ERR_SHORT: it ended before n; err->wanted and err->got say how many were asked for and how
- * many there are; nothing consumed, they can still be taken.
+ * TRIB_EOF: the stream ended and nothing was left. TRIB_ERR_SHORT: it ended before n; err->wanted and err->got say how many were
+ * asked for and how many there are; nothing consumed, they can still be taken.
  * TRIB_ERR_LIMIT: n, together with what is held, is more than the hard limit; TRIB_ERR_TIMEOUT; TRIB_ERR_NOMEM: the reader is as
- * before. TRIB_ERR_USAGE: likewise. All other errors stick: once what had come before is taken, every call returns the same.
- * A cancel comes before everything: from then on each call but the inspecting ones returns TRIB_ERR_CANCELLED. */
+ * before. TRIB_ERR_USAGE: likewise. All other errors stick: once what had come before is taken, every call returns the same. A
+ * cancel comes before everything: from then on each call but the inspecting ones returns TRIB_ERR_CANCELLED. */
 
 struct trib_reader_options {
     size_t size;
@@ -38,20 +39,21 @@ TRIB_API void trib_reader_free(struct trib_reader *reader);
 /* ---- Feeding (producer's thread) ------------------------------------------------------------------------------
  * For readers made by trib_reader_new(); TRIB_ERR_USAGE on others. */
 
-/* Appends a chunk. Waits while the budget is full, until `deadline` (TRIB_NOWAIT: TRIB_AGAIN, TRIB_ERR_TIMEOUT: not taken). A chunk of 0 bytes is
- * taken and let go. TRIB_ERR_USAGE: NULL, or after finish or fail. TRIB_ERR_CANCELLED: the consumer cancelled. */
+/* Appends a chunk. Waits while the budget is full, until `deadline` (TRIB_NOWAIT: TRIB_AGAIN, TRIB_ERR_TIMEOUT: not taken). A
+ * chunk of 0 bytes is taken and let go. TRIB_ERR_USAGE: NULL, or after finish or fail. TRIB_ERR_CANCELLED: the consumer
+ * cancelled. */
 TRIB_API int trib_reader_feed(struct trib_reader *reader, struct trib_chunk *chunk /* takes */, int64_t deadline,
                               struct trib_error *err);
 
-/* Runs fn(arg) once when feed is worth calling again after TRIB_AGAIN: on the consumer's thread, or whichever releases the chunk that made room; it must
- * not block nor call the reader. */
+/* Runs fn(arg) once when feed is worth calling again after TRIB_AGAIN: on the consumer's thread, or whichever releases the chunk
+ * that made room; it must not block nor call the reader. */
 TRIB_API int trib_reader_on_room(struct trib_reader *reader, void (*fn)(void *arg), void *arg, struct trib_error *err);
 
 /* No more bytes will come. Idempotent: the second call, also after fail, does nothing. */
 TRIB_API int trib_reader_finish(struct trib_reader *reader, struct trib_error *err);
 
-/* The producer failed: once what it had fed is taken, the consumer gets `code` (TRIB_ERR_FAILED, or another negative one that says it better) with this
- * text. The first of finish and fail counts. */
+/* The producer failed: once what it had fed is taken, the consumer gets `code` (TRIB_ERR_FAILED, or another negative one that
+ * says it better) with this text. The first of finish and fail counts. */
 TRIB_API int trib_reader_fail(struct trib_reader *reader, int code, const char *text, struct trib_error *err);
 
 /* ---- Waiting ------------------------------------------------------------------------------------------------- */
@@ -62,10 +64,10 @@ TRIB_API void trib_reader_set_deadline(struct trib_reader *reader, int64_t deadl
 /* Runs on the thread of the base. */
 typedef void trib_readable_fn(struct trib_reader *reader, void *arg);
 
-/* From now on the reader does not wait (TRIB_NOWAIT), and after each TRIB_AGAIN fn runs on `base` when a call is worth trying again: bytes, end, failure or
- * cancel. It also runs once soon after this call. It never runs inside a call on the reader. Call from the thread that runs the base; NULL
- * as fn ends it. Fed from another thread, or cancelled by one, the base must be usable from several threads (evthread_use_pthreads() before it was
- * made). TRIB_ERR_UNSUPPORTED: the channel lacks TRIB_CAP_EVENTS. */
+/* From now on the reader does not wait (TRIB_NOWAIT), and after each TRIB_AGAIN fn runs on `base` when a call is worth trying
+ * again: bytes, end, failure or cancel. It also runs once soon after this call. It never runs inside a call on the reader. Call
+ * from the thread that runs the base; NULL as fn ends it. Fed from another thread, or cancelled by one, the base must be usable
+ * from several threads (evthread_use_pthreads() before it was made). TRIB_ERR_UNSUPPORTED: the channel lacks TRIB_CAP_EVENTS. */
 TRIB_API int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base, trib_readable_fn *fn, void *arg,
                                       struct trib_error *err);
 
@@ -78,26 +80,30 @@ TRIB_API void trib_reader_cancel(struct trib_reader *reader);
 /* The next n bytes. n = 0: TRIB_OK at once, with an empty view, whatever the state of the stream (but cancel). */
 TRIB_API int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err);
 
-/* The same, the first byte on a multiple of `align` (a power of two up to 4096): received there where the transport can, copied where the bytes had come
- * already and lie elsewhere. */
+/* The same, the first byte on a multiple of `align` (a power of two up to 4096): received there where the transport can, copied
+ * where the bytes had come already and lie elsewhere. */
 TRIB_API int trib_reader_take_aligned(struct trib_reader *reader, size_t n, size_t align, struct trib_view *ret_view,
                                       struct trib_error *err);
 
-/* What is there, at least 1 and at most max bytes, without a copy; waits only if there is nothing. max = 0: as take(0). Never TRIB_ERR_SHORT. */
+/* What is there, at least 1 and at most max bytes, without a copy; waits only if there is nothing. max = 0: as take(0). Never
+ * TRIB_ERR_SHORT. */
 TRIB_API int trib_reader_take_some(struct trib_reader *reader, size_t max, struct trib_view *ret_view, struct trib_error *err);
 
-/* The next n bytes as views of the chunks that they came in, never copied. TRIB_ERR_LIMIT: more than max_views (err->wanted says how many); nothing consumed. */
+/* The next n bytes as views of the chunks that they came in, never copied. TRIB_ERR_LIMIT: more than max_views (err->wanted says
+ * how many); nothing consumed. */
 TRIB_API int trib_reader_take_vector(struct trib_reader *reader, size_t n, struct trib_view *ret_views, size_t max_views,
                                      size_t *ret_count, struct trib_error *err);
 
-/* Everything up to the end, which may be nothing (TRIB_OK, empty view). TRIB_ERR_LIMIT: more than `limit` bytes; nothing consumed. */
+/* Everything up to the end, which may be nothing (TRIB_OK, empty view). TRIB_ERR_LIMIT: more than `limit` bytes; nothing
+ * consumed. */
 TRIB_API int trib_reader_take_all(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err);
 
 /* As take, consuming nothing. */
 TRIB_API int trib_reader_peek(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err);
 
-/* Consumes n bytes without looking at them, however many: chunks are let go as they come. *ret_skipped (may be NULL) says how many were
- * skipped, also when it returns TRIB_AGAIN, TRIB_ERR_TIMEOUT or TRIB_ERR_SHORT: this is the one call that consumes then. */
+/* Consumes n bytes without looking at them, however many: chunks are let go as they come. *ret_skipped (may be NULL) says how
+ * many were skipped, also when it returns TRIB_AGAIN, TRIB_ERR_TIMEOUT or TRIB_ERR_SHORT: this is the one call that consumes
+ * then. */
 TRIB_API int trib_reader_skip(struct trib_reader *reader, uint64_t n, uint64_t *ret_skipped, struct trib_error *err);
 
 /* copy: the caller asked for it. n bytes into buf; nothing is written unless TRIB_OK. */
@@ -112,9 +118,10 @@ TRIB_API int trib_reader_le16(struct trib_reader *reader, uint16_t *ret, struct 
 TRIB_API int trib_reader_le32(struct trib_reader *reader, uint32_t *ret, struct trib_error *err);
 TRIB_API int trib_reader_le64(struct trib_reader *reader, uint64_t *ret, struct trib_error *err);
 
-/* A 4-byte length, big-endian (little-endian: le), and so many bytes. The length is checked before anything is reserved: above `limit` (which
- * must be at most INT32_MAX) it is TRIB_ERR_LIMIT, with the top bit set TRIB_ERR_PROTOCOL (a negative length). Prefix and bytes are consumed together or not
- * at all. string: as well TRIB_ERR_PROTOCOL unless it is UTF-8 (NUL is allowed: use the length). */
+/* A 4-byte length, big-endian (little-endian: le), and so many bytes. The length is checked before anything is reserved: above
+ * `limit` (which must be at most INT32_MAX) it is TRIB_ERR_LIMIT, with the top bit set TRIB_ERR_PROTOCOL (a negative length).
+ * Prefix and bytes are consumed together or not at all. string: as well TRIB_ERR_PROTOCOL unless it is UTF-8 (NUL is allowed: use
+ * the length). */
 TRIB_API int trib_reader_bytes_be32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err);
 TRIB_API int trib_reader_bytes_le32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err);
 TRIB_API int trib_reader_string_be32(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err);
@@ -122,16 +129,17 @@ TRIB_API int trib_reader_string_le32(struct trib_reader *reader, size_t limit, s
 
 /* ---- Messages ------------------------------------------------------------------------------------------------- */
 
-/* The rest of the current message, as one view, up to its mark; empty for an empty message. Waits for the mark. TRIB_ERR_UNSUPPORTED: the channel has no
- * TRIB_CAP_MESSAGES (readers that are fed have none). TRIB_ERR_SHORT: the stream ended inside a message. */
+/* The rest of the current message, as one view, up to its mark; empty for an empty message. Waits for the mark.
+ * TRIB_ERR_UNSUPPORTED: the channel has no TRIB_CAP_MESSAGES (readers that are fed have none). TRIB_ERR_SHORT: the stream ended
+ * inside a message. */
 TRIB_API int trib_reader_take_message(struct trib_reader *reader, size_t limit, struct trib_view *ret_view, struct trib_error *err);
 
 /* The last byte consumed was the last one of a message (or an empty message was taken). */
 TRIB_API bool trib_reader_at_mark(struct trib_reader *reader);
 
 /* ---- The bounded sub-stream -----------------------------------------------------------------------------------
- * Until limit_pop, this reader is a stream of the next n bytes, which are parsed in place: at its end take returns TRIB_EOF, past its end
- * TRIB_ERR_SHORT at once, never a wait, whether the bytes have come or not. May be nested, TRIB_READER_LIMITS_MAX deep. */
+ * Until limit_pop, this reader is a stream of the next n bytes, which are parsed in place: at its end take returns TRIB_EOF, past
+ * its end TRIB_ERR_SHORT at once, never a wait, whether the bytes have come or not. May be nested, TRIB_READER_LIMITS_MAX deep. */
 #define TRIB_READER_LIMITS_MAX 8
 
 /* TRIB_ERR_USAGE: too deep. TRIB_ERR_SHORT: n reaches past the end of the sub-stream around it. */
@@ -145,8 +153,8 @@ TRIB_API int trib_reader_limit_pop(struct trib_reader *reader, struct trib_error
 
 /* ---- Inspecting (never wait, never fail) ----------------------------------------------------------------------- */
 
-/* The end is known and all before it has been consumed; in a sub-stream: its end. Does not wait for news: a pulling reader learns of the end by a call
- * that returns TRIB_EOF. */
+/* The end is known and all before it has been consumed; in a sub-stream: its end. Does not wait for news: a pulling reader learns
+ * of the end by a call that returns TRIB_EOF. */
 TRIB_API bool trib_reader_finished(struct trib_reader *reader);
 
 /* Bytes consumed since the start. */
@@ -161,7 +169,7 @@ struct trib_reader_stats {
     uint64_t takes;         /* calls that returned bytes, of every kind */
     uint64_t chunks;        /* that came in */
     uint64_t copies;        /* times that bytes were copied, for whatever reason */
-    uint64_t copied_crossing; /* bytes copied because what was asked for crossed chunks, or began in a block that had no room for it */
+    uint64_t copied_crossing; /* bytes copied because what was asked for crossed chunks, or outgrew its block */
     uint64_t copied_aligning; /* because they did not lie on the alignment asked for */
     uint64_t copied_into;     /* by read_into */
     uint64_t waits;         /* calls that had to ask for more bytes */

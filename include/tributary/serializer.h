@@ -48,7 +48,7 @@ TRIB_API const struct trib_serializer *trib_serializer_find(const char *name);
 struct trib_serve_options {
     size_t size;
     const struct trib_dialect *dialect;       /* default spark-socket */
-    const struct trib_serializer *serializer; /* NULL: the one that the first command names ("c:echo"); an unknown one is an exception */
+    const struct trib_serializer *serializer; /* NULL: the one that the first command names; unknown: an exception */
     struct trib_message_options messages;     /* limits, handshake */
     int64_t pid;              /* what the handshake says; default this process's */
     const char *secret;       /* what TCP_DIRECT says and TCP_DAEMON expects; NULL: says "", accepts any */

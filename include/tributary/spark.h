@@ -130,22 +130,18 @@ TRIB_API struct trib_view trib_spark_init_conf(const struct trib_spark_init *ini
 TRIB_API struct trib_view trib_spark_init_command(const struct trib_spark_init *init);
 
 /* ---- Captured sessions ------------------------------------------------------------------------------------------
- * A capture is the bytes of one connection in one direction. To look into one: guess, make a reader with the capture as its initial
- * chunk, finish it, make a receiver with side and handshake, and take events until TRIB_EOF:
+ * A capture is the bytes of one connection in one direction. To look into one: guess, make a reader with the capture as its
+ * initial chunk, finish it, make a receiver with side and handshake, and take events until TRIB_EOF:
  *
- *   trib_chunk_map(path, &chunk, &err);
- *   trib_spark_guess(chunk, &side, &options.handshake, &err);
- *   struct trib_reader_options reader_options = TRIB_READER_OPTIONS_INIT;
- *   reader_options.initial = chunk;
- *   trib_reader_new(&reader_options, &reader, &err);
- *   trib_reader_finish(reader, &err);
- *   trib_receiver_new(&trib_dialect_spark_socket, reader, side, &options, &receiver, &err);
+ *   trib_chunk_map(path, &chunk, &err); trib_spark_guess(chunk, &side, &options.handshake, &err); struct trib_reader_options
+ *   reader_options = TRIB_READER_OPTIONS_INIT; reader_options.initial = chunk; trib_reader_new(&reader_options, &reader, &err);
+ *   trib_reader_finish(reader, &err); trib_receiver_new(&trib_dialect_spark_socket, reader, side, &options, &receiver, &err);
  *   while ((rc = trib_receiver_next(receiver, &event, &err)) == TRIB_OK)
  *       print(&event);                     // event.offset, event.length, trib_event_name(event.kind)
  *
  * trib_spark_guess() tries: each direction with each handshake is parsed until one goes through to the end; where none does,
- * *ret_side and *ret_handshake are those that got farthest, so that a broken capture gives its error where it breaks. An engine's capture
- * without a secret has TRIB_HANDSHAKE_PID. TRIB_ERR_NOMEM. */
+ * *ret_side and *ret_handshake are those that got farthest, so that a broken capture gives its error where it breaks. An engine's
+ * capture without a secret has TRIB_HANDSHAKE_PID. TRIB_ERR_NOMEM. */
 TRIB_API int trib_spark_guess(struct trib_chunk *capture, enum trib_side *ret_side, enum trib_handshake *ret_handshake,
                               struct trib_error *err);
 

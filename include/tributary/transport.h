@@ -36,8 +36,8 @@ enum {
 TRIB_API int trib_want_alloc(const struct trib_want *want, size_t ahead, struct trib_chunk **ret_block, struct trib_error *err);
 
 /* ---- Sending --------------------------------------------------------------------------------------------------
- * What the writer hands down in one call. The views stay the writer's; a transport that keeps a view's bytes after it returned either
- * retains it, or moves the writer's own reference out by setting `holder` to NULL. */
+ * What the writer hands down in one call. The views stay the writer's; a transport that keeps a view's bytes after it returned
+ * either retains it, or moves the writer's own reference out by setting `holder` to NULL. */
 struct trib_send {
     size_t size;
     struct trib_view *views; /* none is empty; 1 to 1024 of them, or 0 for an empty message (TRIB_SEND_BEGIN | TRIB_SEND_END) */
@@ -59,9 +59,9 @@ typedef void trib_ready_fn(void *arg);
 enum trib_direction { TRIB_READABLE = 0, TRIB_WRITABLE = 1 };
 
 /* ---- The channel's table --------------------------------------------------------------------------------------
- * Filled `static const`, with designated initialisers. `self` is the transport's own object. Threads: recv is called by one thread at
- * a time, send and finish by one at a time, the two may run at once; cancel by any thread at any time until close; close and
- * free when no other call is under way. No slot may call back into the channel that it serves. */
+ * Filled `static const`, with designated initialisers. `self` is the transport's own object. Threads: recv is called by one
+ * thread at a time, send and finish by one at a time, the two may run at once; cancel by any thread at any time until close;
+ * close and free when no other call is under way. No slot may call back into the channel that it serves. */
 struct trib_channel_ops {
     size_t size;           /* sizeof this table in the build that filled it */
     const char *name;      /* for messages: "unix" */
@@ -87,7 +87,8 @@ struct trib_channel_ops {
      * earlier bytes are still on their way and the deadline is TRIB_NOWAIT. Called once more only after TRIB_AGAIN or a timeout. */
     int (*finish)(void *self, int status, const char *text, int64_t deadline, struct trib_error *err);
 
-    /* Ends both directions now; sticky; returns at once; wakes whoever waits in recv, send or finish, and what was armed with watch. */
+    /* Ends both directions now; sticky; returns at once; wakes whoever waits in recv, send or finish, and what was armed with
+     * watch. */
     void (*cancel)(void *self);
 
     /* Lets go of peer and descriptors; what was not sent is lost. Idempotent. Armed watches never run afterwards. */
@@ -111,20 +112,22 @@ struct trib_channel_ops {
 };
 #define TRIB_CHANNEL_OPS_SIZE_0_1 offsetof(struct trib_channel_ops, watch)
 
-/* A channel over `self`, with a reader and a writer in front of it. On TRIB_OK the channel owns self: it calls close, then free. On failure
- * self stays the caller's. TRIB_ERR_USAGE: the table is smaller than TRIB_CHANNEL_OPS_SIZE_0_1 or lacks a required slot.
- * `options` may be NULL. */
-TRIB_API int trib_channel_new(const struct trib_channel_ops *ops, void *self /* takes */, const struct trib_channel_options *options,
-                              struct trib_channel **ret_channel, struct trib_error *err);
+/* A channel over `self`, with a reader and a writer in front of it. On TRIB_OK the channel owns self: it calls close, then free.
+ * On failure self stays the caller's. TRIB_ERR_USAGE: the table is smaller than TRIB_CHANNEL_OPS_SIZE_0_1 or lacks a required
+ * slot. `options` may be NULL. */
+TRIB_API int trib_channel_new(const struct trib_channel_ops *ops, void *self /* takes */,
+                              const struct trib_channel_options *options, struct trib_channel **ret_channel,
+                              struct trib_error *err);
 
 /* What a transport asks of the options it was given, and of the channel it made. */
 
-/* A whole copy of *options (NULL: all defaults), whatever the size of the caller's struct: defaults filled in, limit at least the budget, spin_us within its
- * bounds. TRIB_ERR_USAGE: size is not set. */
+/* A whole copy of *options (NULL: all defaults), whatever the size of the caller's struct: defaults filled in, limit at least the
+ * budget, spin_us within its bounds. TRIB_ERR_USAGE: size is not set. */
 TRIB_API int trib_channel_options_fill(const struct trib_channel_options *options, struct trib_channel_options *ret_options,
                                        struct trib_error *err);
 
-/* The budget of what this channel receives, the one that recv finds in its want. The channel keeps it; take a reference to make it last. */
+/* The budget of what this channel receives, the one that recv finds in its want. The channel keeps it; take a reference to make
+ * it last. */
 TRIB_API struct trib_budget *trib_channel_budget(const struct trib_channel *channel);
 
 /* ---- Wrapping -------------------------------------------------------------------------------------------------
@@ -146,9 +149,9 @@ struct trib_listener_ops {
     const char *name;
     /* 0.1, required */
 
-    /* The next peer's channel, made with the options that listen was given. TRIB_AGAIN, TRIB_ERR_TIMEOUT: none yet. TRIB_ERR_CANCELLED: after
-     * cancel. A peer that was refused or left again is skipped, not reported. Lack of descriptors or memory: waits
-     * a little and tries again within the deadline, then TRIB_ERR_IO; the listener stays usable. */
+    /* The next peer's channel, made with the options that listen was given. TRIB_AGAIN, TRIB_ERR_TIMEOUT: none yet.
+     * TRIB_ERR_CANCELLED: after cancel. A peer that was refused or left again is skipped, not reported. Lack of descriptors or
+     * memory: waits a little and tries again within the deadline, then TRIB_ERR_IO; the listener stays usable. */
     int (*accept)(void *self, int64_t deadline, struct trib_channel **ret_channel, struct trib_error *err);
     void (*cancel)(void *self); /* any thread; sticky; wakes accept */
     void (*close)(void *self);  /* idempotent; takes the address away */

@@ -55,8 +55,8 @@ struct trib_allocator {
     bool map_large;
 };
 
-/* Replaces the allocator; NULL restores malloc(). Call it while no object of the library exists and no other thread uses
- * it: what one allocator gave, the same must take back. The struct is copied; one that is too small or lacks a function counts as NULL. */
+/* Replaces the allocator; NULL restores malloc(). Call it while no object of the library exists and no other thread uses it: what
+ * one allocator gave, the same must take back. The struct is copied; one that is too small or lacks a function counts as NULL. */
 TRIB_API void trib_set_allocator(const struct trib_allocator *allocator);
 
 struct trib_error;
