@@ -65,8 +65,18 @@ static bool may_keep(void)
     return tribi_alloc_is_malloc();
 }
 
+/* So that the magazine goes when the thread ends. */
+static bool register_thread(void)
+{
+    pthread_once(&once, make_key);
+    registered = have_key && pthread_setspecific(key, &mine) == 0;
+    return registered;
+}
+
 static void refill(void)
 {
+    if (!registered && !register_thread())
+        return;
     pthread_mutex_lock(&depot.lock);
     if (depot.count > 0) {
         mine.first = depot.full[--depot.count];
@@ -102,13 +112,6 @@ static void hand_in(void)
     pthread_mutex_unlock(&depot.lock);
     free_list(list);
     mine = (struct magazine){.first = NULL};
-}
-
-static bool register_thread(void)
-{
-    pthread_once(&once, make_key);
-    registered = have_key && pthread_setspecific(key, &mine) == 0;
-    return registered;
 }
 
 void tribi_header_put(struct trib_chunk *header)
