@@ -47,7 +47,18 @@ START_TEST(test_target_3)
 }
 END_TEST
 
-/* What is slowed down twentyfold takes every n-th split point only. */
+#if defined(__SANITIZE_THREAD__)
+#define SPLIT_STEP 11
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SPLIT_STEP 11
+#endif
+#endif
+#ifndef SPLIT_STEP
+#define SPLIT_STEP 1
+#endif
+
+/* What is slowed down manyfold takes every n-th split point only. */
 static size_t split_step(void)
 {
     const char *step = getenv("TRIB_SPLIT_STEP");
@@ -55,7 +66,7 @@ static size_t split_step(void)
 
     if (step != NULL)
         return (size_t)strtoul(step, NULL, 10);
-    return preload != NULL && strstr(preload, "vgpreload") != NULL ? 61 : 1;
+    return preload != NULL && strstr(preload, "vgpreload") != NULL ? 61 : SPLIT_STEP;
 }
 
 static Suite *target_suite(struct conform_target *target, size_t i)
