@@ -13,6 +13,7 @@ tributaryinclude_HEADERS = \
 	include/tributary/transport.h \
 	include/tributary/transports.h \
 	include/tributary/fd.h \
+	include/tributary/grpc.h \
 	include/tributary/arrow.h \
 	include/tributary/message.h \
 	include/tributary/spark.h \

@@ -13,7 +13,7 @@ libtributary_core_la_SOURCES = \
 	lib/uri.c \
 	lib/wait-internal.h lib/wait.c \
 	lib/writer-internal.h lib/writer.c lib/writer_send.c
-libtributary_core_la_LIBADD = $(LIBEVENT_LIBS)
+libtributary_core_la_LIBADD = $(LIBEVENT_LIBS) $(LIBNGHTTP2_LIBS) $(ZLIB_LIBS)
 
 lib_LTLIBRARIES += libtributary.la
 libtributary_la_SOURCES =

@@ -26,6 +26,7 @@ EXTRA_DIST += tests/data/spark-4.3.0
 unit_tests += \
 	tests/test_conformance_chunk \
 	tests/test_conformance_chunk_listen \
+	tests/test_conformance_grpc \
 	tests/test_conformance_kill \
 	tests/test_conformance_module \
 	tests/test_conformance_stdio \

@@ -9,3 +9,23 @@ libtributary_core_la_SOURCES += transports/wake.c transports/wake-internal.h tra
 libtributary_core_la_SOURCES += transports/fd.c transports/fd_io.c transports/fd-internal.h
 libtributary_core_la_SOURCES += transports/readahead.c transports/readahead-internal.h
 libtributary_core_la_SOURCES += transports/unix.c transports/unix_file.c transports/unix_listen.c transports/unix-internal.h
+libtributary_core_la_SOURCES += \
+	transports/grpc/address.c \
+	transports/grpc/call.c \
+	transports/grpc/channel.c \
+	transports/grpc/client-internal.h transports/grpc/client.c \
+	transports/grpc/coding.c \
+	transports/grpc/conn.c \
+	transports/grpc/drive.c \
+	transports/grpc/grpc-internal.h \
+	transports/grpc/headers.c \
+	transports/grpc/in.c \
+	transports/grpc/metadata.c \
+	transports/grpc/out.c \
+	transports/grpc/owner-internal.h transports/grpc/owner.c \
+	transports/grpc/pieces.c \
+	transports/grpc/server.c \
+	transports/grpc/session.c \
+	transports/grpc/stream.c \
+	transports/grpc/transport.c \
+	transports/grpc/wire-internal.h transports/grpc/wire.c

@@ -1,0 +1,122 @@
+/* Connections: how they begin, fail, say goodbye and end. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transports/grpc/owner-internal.h"
+
+int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops, const struct trib_channel_options *options,
+                        struct tribi_grpc_conn **ret_conn, struct trib_error *err)
+{
+    struct tribi_grpc_conn *conn = trib_alloc(sizeof(*conn));
+    int rc;
+
+    if (conn == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC connection: no memory");
+    rc = trib_channel_options_fill(options, &conn->options, err);
+    conn->server = server;
+    if (rc == TRIB_OK)
+        rc = tribi_grpc_session_new(conn, err);
+    if (rc != TRIB_OK) {
+        nghttp2_session_del(conn->session);
+        trib_free(conn);
+        return rc;
+    }
+    pthread_mutex_init(&conn->lock, NULL);
+    conn->refs = 1;
+    conn->fd = fd;
+    conn->ops = ops;
+    conn->wake = conn->bell = (struct tribi_wake)TRIBI_WAKE_NONE;
+    conn->ahead = 65536;
+    conn->incoming_last = &conn->incoming_first;
+    conn->born = trib_now();
+    *ret_conn = conn;
+    return TRIB_OK;
+}
+
+void tribi_grpc_conn_ref(struct tribi_grpc_conn *conn)
+{
+    conn->refs++;
+}
+
+void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno, const char *why)
+{
+    if (conn->lost)
+        return;
+    conn->lost = true;
+    trib_error_set(&conn->loss, code, sys_errno, "gRPC connection: %s", why);
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next) {
+        tribi_grpc_stream_lost(stream, code == TRIB_ERR_PROTOCOL ? code : TRIB_ERR_CLOSED, TRIB_GRPC_UNAVAILABLE, "%s", conn->loss.message);
+        tribi_grpc_notify(stream, TRIB_READABLE);
+        tribi_grpc_notify(stream, TRIB_WRITABLE);
+    }
+    if (conn->owner != NULL)
+        tribi_grpc_owner_ring(conn->owner);
+    tribi_grpc_ring(conn);
+}
+
+void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code)
+{
+    if (conn->going_away || conn->lost)
+        return;
+    conn->going_away = true;
+    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session), code, NULL, 0);
+    tribi_grpc_flush(conn);
+}
+
+/* A session that has nothing to say and wants to hear nothing has ended: by a protocol error, or after the last stream. */
+void tribi_grpc_settle(struct tribi_grpc_conn *conn)
+{
+    if (conn->lost || nghttp2_session_want_read(conn->session) || nghttp2_session_want_write(conn->session) || conn->out.bytes > 0)
+        return;
+    conn->finished = true;
+    if (conn->hostile || conn->stream_count > 0)
+        shutdown(conn->fd, SHUT_RDWR);
+    tribi_grpc_conn_fail(conn, conn->hostile ? TRIB_ERR_PROTOCOL : TRIB_ERR_CLOSED, 0,
+                         conn->hostile ? "the peer asks for too much" : "HTTP/2 has ended");
+}
+
+/* What the peer sent is read to its end: a socket that is closed with bytes unread takes back what we had sent. */
+static void drain(int fd)
+{
+    uint8_t dump[4096];
+
+    shutdown(fd, SHUT_WR);
+    for (int i = 0; i < 64 && recv(fd, dump, sizeof(dump), MSG_DONTWAIT) > 0; i++)
+        ;
+}
+
+static void conn_free(struct tribi_grpc_conn *conn)
+{
+    if (!conn->lost && !conn->out_broken) {
+        tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
+        tribi_grpc_flush(conn);
+    }
+    conn->lost = true;
+    tribi_grpc_unbind(conn);
+    while (conn->streams != NULL)
+        tribi_grpc_stream_free(conn->streams);
+    nghttp2_session_del(conn->session);
+    tribi_grpc_pieces_done(&conn->out);
+    trib_chunk_unref(conn->small);
+    trib_chunk_unref(conn->scratch);
+    drain(conn->fd);
+    close(conn->fd);
+    tribi_wake_done(&conn->wake);
+    tribi_wake_done(&conn->bell);
+    pthread_mutex_unlock(&conn->lock);
+    pthread_mutex_destroy(&conn->lock);
+    trib_free(conn);
+}
+
+void tribi_grpc_conn_unref_unlock(struct tribi_grpc_conn *conn)
+{
+    if (--conn->refs == 0)
+        conn_free(conn);
+    else
+        pthread_mutex_unlock(&conn->lock);
+}

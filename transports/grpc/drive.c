@@ -1,0 +1,372 @@
+/* Who moves the bytes of a connection: the thread that waits, or an event_base.
+ *
+ * One thread at a time polls the socket, without the lock; what it finds it handles under the lock, for all streams. The others that
+ * wait sleep on conditions of their own; when the driver has what it came for it leaves and wakes one of them to drive. Where the base
+ * of a server drives, other threads only sleep. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "transports/grpc/owner-internal.h"
+
+enum { ROUNDS = 16 }; /* system calls in a row, before others of the same base have their turn */
+
+/* ---- Notices ----------------------------------------------------------------------------------------------------- */
+
+static bool on_base(const struct tribi_grpc_conn *conn)
+{
+    return conn->base != NULL && pthread_equal(conn->base_thread, pthread_self());
+}
+
+bool tribi_grpc_base_drives(const struct tribi_grpc_conn *conn)
+{
+    return conn->base_owned && !on_base(conn);
+}
+
+void tribi_grpc_ring(struct tribi_grpc_conn *conn)
+{
+    if (conn->base != NULL && !on_base(conn))
+        tribi_wake_set(&conn->bell);
+}
+
+static void wake_driver(struct tribi_grpc_conn *conn)
+{
+    if (conn->driving && !conn->rung) {
+        conn->rung = true;
+        tribi_wake_set(&conn->wake);
+    }
+}
+
+void tribi_grpc_notify(struct trib_grpc_call *stream, enum trib_direction direction)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+    struct tribi_grpc_side *side = &stream->sides[direction];
+
+    if (side->waiting)
+        pthread_cond_signal(&side->cond);
+    else if (conn->driving && conn->driver == side)
+        wake_driver(conn);
+    if (side->fn == NULL || side->due)
+        return;
+    if (!tribi_grpc_side_ready(side))
+        return;
+    if (on_base(conn)) {
+        event_active(side->event, EV_TIMEOUT, 0);
+        return;
+    }
+    side->due = true;
+    conn->due++;
+    tribi_grpc_ring(conn);
+}
+
+void tribi_grpc_notify_writers(struct tribi_grpc_conn *conn)
+{
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
+        if (stream->sides[TRIB_WRITABLE].waiting || stream->sides[TRIB_WRITABLE].fn != NULL || conn->driver == &stream->sides[TRIB_WRITABLE])
+            tribi_grpc_notify(stream, TRIB_WRITABLE);
+}
+
+/* ---- Moving ------------------------------------------------------------------------------------------------------ */
+
+void tribi_grpc_pump(struct tribi_grpc_conn *conn)
+{
+    if (tribi_grpc_receive(conn) == TRIB_OK)
+        tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+}
+
+/* ---- Threads that wait ------------------------------------------------------------------------------------------- */
+
+static void clear(struct tribi_wake *wake)
+{
+    uint64_t rings;
+
+    while (read(wake->fd, &rings, sizeof(rings)) > 0 && wake->other != wake->fd)
+        ;
+}
+
+static int timed_out(struct trib_error *err)
+{
+    return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "wait for a gRPC peer: the deadline passed");
+}
+
+static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err)
+{
+    struct pollfd polled[2] = { { .fd = conn->fd, .events = POLLIN }, { .events = POLLIN } };
+    struct timespec room;
+    int n, failed;
+
+    if (conn->wake.fd < 0 && tribi_wake_init(&conn->wake, err) != TRIB_OK)
+        return TRIB_ERR_IO;
+    polled[1].fd = conn->wake.fd;
+    if (conn->out.bytes > 0 && !conn->out_broken)
+        polled[0].events |= POLLOUT;
+    conn->driving = true;
+    conn->driver = side;
+    pthread_mutex_unlock(&conn->lock);
+    n = ppoll(polled, 2, tribi_time_left(deadline, &room), NULL);
+    failed = errno;
+    pthread_mutex_lock(&conn->lock);
+    conn->driving = false;
+    conn->driver = NULL;
+    if (conn->rung) {
+        conn->rung = false;
+        clear(&conn->wake);
+    }
+    if (n == 0)
+        return timed_out(err);
+    if (n < 0)
+        return failed == EINTR ? TRIB_OK : trib_error_set(err, TRIB_ERR_IO, failed, "poll a gRPC connection");
+    if ((polled[0].revents & POLLOUT) != 0)
+        tribi_grpc_flush(conn);
+    if ((polled[0].revents & ~POLLOUT) != 0)
+        tribi_grpc_pump(conn);
+    return TRIB_OK;
+}
+
+static int sleep_on(struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err)
+{
+    struct tribi_grpc_conn *conn = side->stream->conn;
+    int64_t at = deadline > 0 ? deadline : 0;
+    struct timespec until = { (time_t)(at / 1000000000), (long)(at % 1000000000) };
+    int rc = 0;
+
+    side->waiting = true;
+    side->next = conn->sleepers;
+    side->link = &conn->sleepers;
+    if (side->next != NULL)
+        side->next->link = &side->next;
+    conn->sleepers = side;
+    if (deadline == TRIB_FOREVER)
+        pthread_cond_wait(&side->cond, &conn->lock);
+    else
+        rc = pthread_cond_timedwait(&side->cond, &conn->lock, &until);
+    *side->link = side->next;
+    if (side->next != NULL)
+        side->next->link = side->link;
+    side->waiting = false;
+    return rc == ETIMEDOUT ? timed_out(err) : TRIB_OK;
+}
+
+int tribi_grpc_wait(struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err)
+{
+    struct tribi_grpc_conn *conn = side->stream->conn;
+
+    side->stream->waits++;
+    if (conn->driving || tribi_grpc_base_drives(conn) || conn->lost)
+        return sleep_on(side, deadline, err);
+    return drive(conn, side, deadline, err);
+}
+
+void tribi_grpc_hand_over(struct tribi_grpc_conn *conn)
+{
+    if (!conn->driving && !conn->base_owned && conn->sleepers != NULL)
+        pthread_cond_signal(&conn->sleepers->cond);
+    else if (!conn->driving && conn->owner != NULL)
+        tribi_grpc_owner_ring(conn->owner);
+}
+
+/* ---- An event_base ----------------------------------------------------------------------------------------------- */
+
+static void run_due(struct tribi_grpc_conn *conn)
+{
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL && conn->due > 0; stream = stream->next)
+        for (int i = 0; i < 2; i++) {
+            struct tribi_grpc_side *side = &stream->sides[i];
+
+            if (!side->due)
+                continue;
+            side->due = false;
+            conn->due--;
+            if (side->fn != NULL)
+                event_active(side->event, EV_TIMEOUT, 0);
+        }
+}
+
+/* The handlers of a server run without the lock; afterwards the connection may be gone. */
+static void after_events(struct tribi_grpc_conn *conn)
+{
+    struct tribi_grpc_owner *owner = conn->owner;
+    bool served = conn->base_owned && owner != NULL && (conn->incoming_first != NULL || conn->lost || conn->finished);
+
+    run_due(conn);
+    pthread_mutex_unlock(&conn->lock);
+    if (served)
+        tribi_grpc_owner_serve(owner, conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    int rc = TRIB_OK;
+
+    (void)fd, (void)what;
+    pthread_mutex_lock(&conn->lock);
+    conn->base_thread = pthread_self();
+    for (int i = 0; i < ROUNDS && rc == TRIB_OK; i++)
+        rc = tribi_grpc_receive(conn);
+    tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+    if (conn->lost && conn->readable != NULL)
+        event_del(conn->readable);
+    after_events(conn);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+
+    (void)fd, (void)what;
+    pthread_mutex_lock(&conn->lock);
+    conn->base_thread = pthread_self();
+    conn->writable_added = false;
+    tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+    after_events(conn);
+}
+
+static void on_bell(evutil_socket_t fd, short what, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+
+    (void)fd, (void)what;
+    pthread_mutex_lock(&conn->lock);
+    conn->base_thread = pthread_self();
+    clear(&conn->bell);
+    tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+    after_events(conn);
+}
+
+void tribi_grpc_want_out(struct tribi_grpc_conn *conn)
+{
+    if (conn->out.bytes == 0 || conn->out_broken || conn->lost)
+        return;
+    if (!on_base(conn)) {
+        tribi_grpc_ring(conn);
+        wake_driver(conn);
+    } else if (!conn->writable_added && conn->writable != NULL) {
+        conn->writable_added = event_add(conn->writable, NULL) == 0;
+    }
+}
+
+static struct event *make_event(struct event_base *base, int fd, short what, event_callback_fn fn, void *arg)
+{
+    struct event *event = trib_alloc(event_get_struct_event_size());
+
+    if (event != NULL)
+        event_assign(event, base, fd, what, fn, arg);
+    return event;
+}
+
+static void drop_event(struct event **event)
+{
+    if (*event != NULL)
+        event_del(*event);
+    trib_free(*event);
+    *event = NULL;
+}
+
+void tribi_grpc_unbind(struct tribi_grpc_conn *conn)
+{
+    drop_event(&conn->readable);
+    drop_event(&conn->writable);
+    drop_event(&conn->woken);
+    conn->writable_added = false;
+    conn->base = NULL;
+    tribi_wake_done(&conn->bell);
+}
+
+int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struct trib_error *err)
+{
+    if (conn->base == base)
+        return TRIB_OK;
+    if (conn->base != NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "watch a gRPC channel: its connection is bound to another event_base");
+    if (tribi_wake_init(&conn->bell, err) != TRIB_OK)
+        return TRIB_ERR_IO;
+    conn->base = base;
+    conn->base_thread = pthread_self();
+    conn->readable = make_event(base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
+    conn->writable = make_event(base, conn->fd, EV_WRITE, on_writable, conn);
+    conn->woken = make_event(base, conn->bell.fd, EV_READ | EV_PERSIST, on_bell, conn);
+    if (conn->readable != NULL && conn->writable != NULL && conn->woken != NULL &&
+        (conn->lost || event_add(conn->readable, NULL) == 0) && event_add(conn->woken, NULL) == 0) {
+        tribi_grpc_want_out(conn);
+        return TRIB_OK;
+    }
+    tribi_grpc_unbind(conn);
+    return trib_error_set(err, TRIB_ERR_NOMEM, 0, "watch a gRPC channel: no memory, or the event_base does not take its socket");
+}
+
+/* ---- Watches ----------------------------------------------------------------------------------------------------- */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct tribi_grpc_side *side = arg;
+    struct tribi_grpc_conn *conn = side->stream->conn;
+    trib_ready_fn *fn;
+
+    (void)fd, (void)what;
+    pthread_mutex_lock(&conn->lock);
+    conn->base_thread = pthread_self();
+    fn = side->fn;
+    side->fn = NULL;
+    pthread_mutex_unlock(&conn->lock);
+    if (fn == NULL)
+        return;
+    fn(side->arg); /* may arm again, or free the channel */
+}
+
+static void disarm(struct tribi_grpc_side *side)
+{
+    struct tribi_grpc_conn *conn = side->stream->conn;
+
+    side->fn = NULL;
+    if (side->due) {
+        side->due = false;
+        conn->due--;
+    }
+    if (side->event == NULL)
+        return;
+    drop_event(&side->event);
+    side->base = NULL;
+    if (--conn->armed == 0 && !conn->base_owned)
+        tribi_grpc_unbind(conn);
+}
+
+int tribi_grpc_watch(struct tribi_grpc_side *side, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
+{
+    struct tribi_grpc_conn *conn = side->stream->conn;
+    int rc;
+
+    if (fn == NULL || (side->event != NULL && side->base != base))
+        disarm(side);
+    if (fn == NULL)
+        return TRIB_OK;
+    rc = tribi_grpc_bind(conn, base, err);
+    if (rc != TRIB_OK)
+        return rc;
+    conn->base_thread = pthread_self();
+    if (side->event == NULL) {
+        side->event = make_event(base, -1, 0, on_ready, side);
+        if (side->event == NULL) {
+            if (conn->armed == 0 && !conn->base_owned)
+                tribi_grpc_unbind(conn);
+            return trib_error_set(err, TRIB_ERR_NOMEM, 0, "watch a gRPC channel: no memory");
+        }
+        side->base = base;
+        conn->armed++;
+    }
+    side->fn = fn;
+    side->arg = arg;
+    if (tribi_grpc_side_ready(side))
+        event_active(side->event, EV_TIMEOUT, 0);
+    return TRIB_OK;
+}

@@ -1,0 +1,335 @@
+/* What the files of the gRPC transport share: the connection, its streams, and what passes between them. */
+#ifndef TRIBUTARY_GRPC_INTERNAL_H
+#define TRIBUTARY_GRPC_INTERNAL_H
+
+#include <tributary/grpc.h>
+#include <tributary/transport.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <nghttp2/nghttp2.h>
+
+#include "transports/grpc/wire-internal.h"
+#include "transports/wake-internal.h"
+
+enum {
+    TRIBI_GRPC_PREFIX = 5,          /* of a message: a flag and its length */
+    TRIBI_GRPC_FRAME_HEADER = 9,    /* of HTTP/2 */
+    TRIBI_GRPC_PIECES = 1024,       /* what one system call takes (IOV_MAX) */
+    TRIBI_GRPC_PLACE_MIN = 16384,   /* wants from here on are received where they stay */
+    TRIBI_GRPC_AHEAD_MAX = 256 << 10,
+    TRIBI_GRPC_AHEAD_MIN = 4096,
+    TRIBI_GRPC_SETTING_TRAILERS = 0x7472, /* a setting of ours: the server reads trailers of requests */
+    TRIBI_GRPC_INITIAL_WINDOW = 65535,
+    TRIBI_GRPC_WINDOW_QUANTUM = 16384, /* a window is not opened by less */
+    TRIBI_GRPC_FRAME_MAX = 256 << 10
+};
+#define TRIBI_GRPC_CONNECTION_WINDOW ((int32_t)1 << 30)
+
+struct event;
+struct tribi_grpc_conn;
+
+/* ---- What is to be sent ---------------------------------------------------------------------------------------- */
+
+/* A span with one reference to its holder. `owner`: the stream whose bytes these are, which counts them when they have left. */
+struct tribi_grpc_piece {
+    struct trib_view view;
+    struct trib_grpc_call *owner;
+};
+
+/* A growing ring of them. */
+struct tribi_grpc_pieces {
+    struct tribi_grpc_piece *ring;
+    size_t first, count, capacity;
+    size_t bytes;
+};
+
+int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, size_t extra);
+struct tribi_grpc_piece *tribi_grpc_pieces_at(const struct tribi_grpc_pieces *pieces, size_t index);
+void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_piece piece); /* after reserve */
+void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes);                    /* from the front; lets go */
+void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces);
+
+/* ---- What was received ----------------------------------------------------------------------------------------- */
+
+/* Bytes for the reader, with one reference to their holder, or only a mark. */
+struct tribi_grpc_entry {
+    struct trib_view view;
+    unsigned flags;  /* TRIB_RECV_MARK */
+    size_t headroom; /* free bytes in front of the view, in its block */
+};
+
+/* How many bytes of a stream are held by views on blocks that are not charged to its budget. Outlives the stream. */
+struct tribi_grpc_credit {
+    atomic_int refs;
+    atomic_size_t held;
+};
+
+/* Where the next payload of a stream belongs: a block that is being filled. */
+struct tribi_grpc_place {
+    struct trib_chunk *block; /* NULL: none */
+    uint8_t *at;
+    size_t room;
+    size_t headroom;
+    bool charged; /* to the budget, by trib_want_alloc */
+};
+
+struct tribi_grpc_inflate;
+struct tribi_grpc_deflate;
+
+struct tribi_grpc_in {
+    uint8_t prefix[TRIBI_GRPC_PREFIX];
+    unsigned prefix_len; /* bytes of it that came */
+    uint64_t left;       /* of the message */
+    bool in_message;
+    bool compressed;     /* the message */
+    struct tribi_grpc_entry *entries;
+    size_t first, count, capacity;
+    size_t queued; /* bytes in entries */
+    struct tribi_grpc_place place;
+    size_t skew;    /* where in a message the reader's aligned wants begin, and */
+    size_t align;   /* on what */
+    size_t wanted;  /* bytes that the reader waits for */
+    uint64_t got;   /* payload bytes of this message that came */
+    struct trib_chunk *lease;       /* holder of the newest entry, if that is a part of lease_block; compared only */
+    struct trib_chunk *lease_block;
+    void *lease_arg;
+    struct tribi_grpc_inflate *inflate;
+    uint64_t copied; /* payload that was moved because it had come to another place than where it belongs */
+};
+
+struct tribi_grpc_out {
+    struct tribi_grpc_pieces pieces; /* committed, not yet given to HTTP/2 */
+    bool open;              /* inside a message */
+    uint64_t left;          /* of it that is not committed */
+    uint64_t committed;     /* payload that is in our hands, counted from the start; */
+    uint64_t sent;          /* of it, what the kernel has; */
+    uint64_t told;          /* and what the writer knows to be taken */
+    bool refused;           /* the peer had all it wanted, and reads no more */
+    bool trailers;          /* the end is a block of headers */
+    bool deferred;          /* HTTP/2 waits for more */
+    bool submitted;         /* headers were handed to HTTP/2 */
+    bool finishing, end_queued;
+    bool end_waits;         /* somebody waits for that to leave */
+    uint64_t end_at;        /* conn->out_queued when the end had been queued */
+    int status;
+    char text[200];
+    struct tribi_grpc_deflate *deflate;
+};
+
+/* One of the two ways to wait on a stream. */
+struct tribi_grpc_side {
+    struct trib_grpc_call *stream;
+    bool waiting;             /* a thread sleeps */
+    pthread_cond_t cond;
+    struct tribi_grpc_side *next, **link; /* among those that sleep */
+    bool due;                 /* fn is to run, and the base does not know yet */
+    trib_ready_fn *fn;        /* armed */
+    void *arg;
+    struct event *event;      /* of `base`, runs fn */
+    struct event_base *base;
+};
+
+struct trib_grpc_call {
+    struct tribi_grpc_conn *conn; /* one reference */
+    int32_t id;
+    bool solo;                    /* the connection was made for it */
+    struct trib_channel *channel;
+    struct trib_budget *budget;
+    struct tribi_grpc_credit *credit;
+    struct trib_grpc_call *next, **link; /* of the connection */
+    struct tribi_grpc_side sides[2];        /* by enum trib_direction */
+    struct tribi_grpc_in in;
+    struct tribi_grpc_out out;
+
+    struct tribi_grpc_metadata received;  /* headers of the peer */
+    struct tribi_grpc_metadata trailers;  /* of the peer */
+    struct tribi_grpc_metadata response;  /* ours, to be sent first */
+    struct tribi_grpc_metadata farewell;  /* ours, to be sent last */
+    char *path;
+    bool headers_done;   /* the peer's first headers are complete */
+    bool response_final; /* the header block under way is no informational one */
+    unsigned header_bytes;
+    int http_status;
+    bool is_post, is_grpc, bad_timeout, bad_metadata;
+    int grpc_status;     /* of the peer's trailers; -1: none */
+    char *grpc_message;
+    int encoding;        /* enum tribi_grpc_encoding of what comes */
+    bool accepts_gzip, wants_gzip, compressing;
+    int64_t deadline;    /* of the call */
+    struct event *timer; /* of a server with a base */
+
+    atomic_bool cancelled;
+    bool closed;         /* HTTP/2 knows it no more */
+    bool gone;           /* its channel was closed */
+    bool incoming;       /* waits to be accepted */
+    struct trib_grpc_call *incoming_next;
+    bool ignores;        /* what still comes is dropped: the answer was given */
+    bool orphan;         /* its channel has gone, or never came to be */
+    bool remote_end;     /* the peer sends no more */
+    bool reset_sent;
+    int failed;          /* what the reader gets after what is queued; 0: nothing */
+    struct trib_error failure;
+    uint64_t waits;
+};
+
+/* ---- The connection --------------------------------------------------------------------------------------------- */
+
+/* Where in the stream of frames the bytes are that come next. */
+struct tribi_grpc_scan {
+    unsigned preface;     /* bytes of the client's preface still to come */
+    uint8_t header[TRIBI_GRPC_FRAME_HEADER];
+    unsigned header_len;
+    uint32_t left;        /* of the frame's payload, */
+    uint32_t length;      /* which has so many bytes; */
+    uint32_t data_length; /* and that of the DATA frame before */
+    uint8_t type, flags;
+    int32_t stream_id;
+};
+
+struct tribi_grpc_owner; /* a listener or server */
+
+struct tribi_grpc_conn {
+    pthread_mutex_t lock; /* of all below, and of all its streams */
+    unsigned refs;        /* streams with a channel, an owner, a client; under the lock */
+    int fd;
+    bool server, local;
+    const struct trib_channel_ops *ops;  /* of its channels */
+    nghttp2_session *session;
+    struct trib_channel_options options; /* of its channels */
+    struct trib_grpc_call *streams;   /* all, with or without a channel */
+    unsigned stream_count;
+    struct trib_grpc_call *incoming_first, **incoming_last; /* complete headers, not yet accepted */
+
+    /* in */
+    struct trib_chunk *scratch;
+    size_t scratch_fill;
+    size_t ahead;
+    struct tribi_grpc_scan scan;
+    struct trib_chunk *fed_block; /* the block that the fed bytes lie in; NULL: they must be copied */
+    uint64_t copied;
+    bool in_ended;
+
+    /* out */
+    struct tribi_grpc_pieces out;
+    struct trib_chunk *small;
+    size_t small_used;
+    uint64_t out_queued, out_sent;
+    bool out_broken;
+    bool pumping;
+    unsigned ends_waiting;
+
+    /* state */
+    bool finished;         /* HTTP/2 has nothing more to say */
+    bool lost;             /* nothing comes or goes any more */
+    bool hostile;          /* was told to calm down: closed as soon as that has left */
+    bool going_away;       /* we said GOAWAY */
+    bool peer_going_away;
+    bool got_settings;
+    bool peer_reads_trailers;
+    struct trib_error loss;
+    unsigned pings, empty_frames, junk; /* without data between them */
+    int64_t pings_since;
+    int64_t born;
+
+    /* waiting */
+    struct tribi_grpc_side *sleepers;
+    bool driving;          /* a thread polls */
+    struct tribi_grpc_side *driver; /* for which it waits */
+    struct tribi_wake wake;         /* out of poll; made when it is needed first */
+    bool rung;
+
+    /* events */
+    struct event_base *base;
+    pthread_t base_thread;
+    unsigned armed;        /* watches, and an owner that serves from the base */
+    bool base_owned;       /* the base drives, so others need not */
+    struct event *readable, *writable, *woken;
+    bool writable_added;
+    struct tribi_wake bell;         /* to the base */
+    unsigned due;                   /* sides that are */
+
+    /* its owner */
+    struct tribi_grpc_owner *owner; /* NULL: none (any more) */
+    struct tribi_grpc_conn *next, **link;
+    uint64_t calls_in, calls_out;
+};
+
+/* conn.c: life */
+int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops, const struct trib_channel_options *options,
+                        struct tribi_grpc_conn **ret_conn, struct trib_error *err);
+void tribi_grpc_conn_ref(struct tribi_grpc_conn *conn);            /* under the lock */
+void tribi_grpc_conn_unref_unlock(struct tribi_grpc_conn *conn);   /* under the lock, which is given back; the last one closes */
+void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno, const char *why); /* under the lock */
+void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code);
+void tribi_grpc_settle(struct tribi_grpc_conn *conn);              /* after receiving or sending: has HTTP/2 ended? */
+
+/* drive.c: who moves the bytes. All under the lock. */
+void tribi_grpc_pump(struct tribi_grpc_conn *conn);                /* what can be done without waiting */
+/* Waits once for news of the side, driving the connection if nobody else does. TRIB_ERR_TIMEOUT: the deadline passed. */
+int tribi_grpc_wait(struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err);
+void tribi_grpc_hand_over(struct tribi_grpc_conn *conn);           /* who waited leaves: another one drives */
+bool tribi_grpc_base_drives(const struct tribi_grpc_conn *conn);   /* and this is not its thread */
+void tribi_grpc_ring(struct tribi_grpc_conn *conn);                /* the base looks again */
+void tribi_grpc_notify(struct trib_grpc_call *stream, enum trib_direction direction);
+void tribi_grpc_notify_writers(struct tribi_grpc_conn *conn);
+int tribi_grpc_watch(struct tribi_grpc_side *side, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err);
+int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struct trib_error *err);
+void tribi_grpc_unbind(struct tribi_grpc_conn *conn);
+void tribi_grpc_want_out(struct tribi_grpc_conn *conn);           /* after flush: what is left waits for the socket */
+bool tribi_grpc_side_ready(struct tribi_grpc_side *side);
+
+/* in.c, under the lock: one system call. TRIB_OK: bytes came; TRIB_AGAIN; else the connection is lost. */
+int tribi_grpc_receive(struct tribi_grpc_conn *conn);
+int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_t len);
+int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom); /* takes the reference */
+void tribi_grpc_place_drop(struct trib_grpc_call *stream);
+
+/* out.c, under the lock */
+void tribi_grpc_flush(struct tribi_grpc_conn *conn);
+int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len, struct trib_view *ret_view);
+void tribi_grpc_disown(struct tribi_grpc_conn *conn, struct trib_grpc_call *stream);
+
+/* session.c */
+int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err);
+extern const nghttp2_data_source_read_callback tribi_grpc_source;
+
+/* stream.c */
+extern const struct trib_channel_ops tribi_grpc_unix_ops, tribi_grpc_tcp_ops;
+int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **ret_stream, struct trib_error *err);
+void tribi_grpc_stream_free(struct trib_grpc_call *stream); /* under the lock */
+void tribi_grpc_stream_empty(struct trib_grpc_call *stream); /* lets go of what was received and what was to be sent */
+/* The stream has failed here: the reader gets `code` after what is queued, the peer `status`. The first failure counts. */
+void tribi_grpc_stream_fail(struct trib_grpc_call *stream, int code, int status, const char *format, ...) TRIB_PRINTF(4, 5);
+/* It has failed there, or between: nothing is sent. */
+void tribi_grpc_stream_lost(struct trib_grpc_call *stream, int code, int status, const char *format, ...) TRIB_PRINTF(4, 5);
+void tribi_grpc_stream_reset(struct trib_grpc_call *stream, uint32_t code);
+void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted);
+/* Ends our side with these trailers; a response that was not begun is trailers only. */
+void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char *text);
+int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel **ret_channel, struct trib_error *err);
+
+/* channel.c: whether the call's own deadline has passed; then it has failed */
+bool tribi_grpc_overdue(struct trib_grpc_call *stream);
+
+/* headers.c */
+int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *path, const char *authority, struct trib_error *err);
+int tribi_grpc_submit_response(struct trib_grpc_call *stream, bool trailers_only);
+int tribi_grpc_submit_trailers(struct trib_grpc_call *stream);
+int tribi_grpc_on_header(struct trib_grpc_call *stream, const uint8_t *name, size_t name_len, const uint8_t *value,
+                         size_t value_len, bool trailers);
+void tribi_grpc_headers_complete(struct trib_grpc_call *stream, bool end);
+void tribi_grpc_trailers_complete(struct trib_grpc_call *stream);
+
+/* coding.c: gzip */
+int tribi_grpc_inflate_some(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last);
+void tribi_grpc_inflate_free(struct tribi_grpc_inflate *inflate);
+int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_send *send, size_t skip);
+void tribi_grpc_deflate_free(struct tribi_grpc_deflate *deflate);
+
+/* address.c */
+struct trib_uri;
+int tribi_grpc_connect_to(const struct trib_uri *uri, const struct trib_channel_options *options, int *ret_fd, struct trib_error *err);
+
+#endif

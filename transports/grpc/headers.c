@@ -1,0 +1,337 @@
+/* Blocks of headers: those that are sent, and what those that come mean. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "transports/grpc/owner-internal.h"
+
+enum { FIXED_MAX = 12 };
+
+/* ---- Sending ------------------------------------------------------------------------------------------------------- */
+
+/* Names and values that last until they are submitted, which copies them. */
+struct block {
+    nghttp2_nv *nv;
+    size_t count, capacity;
+    char **encoded; /* values that had to be written anew, behind the headers in the same memory */
+    size_t encoded_count;
+};
+
+static bool block_init(struct block *block, const struct tribi_grpc_metadata *metadata)
+{
+    *block = (struct block){ .capacity = FIXED_MAX + metadata->count };
+    block->nv = trib_alloc(block->capacity * sizeof(*block->nv) + metadata->count * sizeof(char *));
+    block->encoded = (char **)(void *)(block->nv + block->capacity);
+    return block->nv != NULL;
+}
+
+static void block_done(struct block *block)
+{
+    for (size_t i = 0; i < block->encoded_count; i++)
+        trib_free(block->encoded[i]);
+    trib_free(block->nv);
+}
+
+static void put_len(struct block *block, const char *name, const char *value, size_t len)
+{
+    block->nv[block->count++] = (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), len, 0 };
+}
+
+static void put(struct block *block, const char *name, const char *value)
+{
+    put_len(block, name, value, strlen(value));
+}
+
+/* Metadata of the user; -bin values as base64. */
+static int put_metadata(struct block *block, const struct tribi_grpc_metadata *metadata)
+{
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct trib_grpc_entry *entry = &metadata->entries[i];
+        char *text;
+
+        if (!tribi_grpc_is_bin(entry->name, strlen(entry->name))) {
+            put_len(block, entry->name, entry->value, entry->len);
+            continue;
+        }
+        text = trib_alloc(4 * ((entry->len + 2) / 3) + 1);
+        if (text == NULL)
+            return NGHTTP2_ERR_NOMEM;
+        put_len(block, entry->name, text, tribi_grpc_base64_encode(entry->value, entry->len, text));
+        block->encoded[block->encoded_count++] = text;
+    }
+    return 0;
+}
+
+int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *path, const char *authority, struct trib_error *err)
+{
+    nghttp2_data_provider source = { .source = { .ptr = stream }, .read_callback = tribi_grpc_source };
+    char timeout[24];
+    struct block block;
+    int32_t id = NGHTTP2_ERR_NOMEM;
+
+    if (block_init(&block, &stream->response)) {
+        put(&block, ":method", "POST");
+        put(&block, ":scheme", "http");
+        put(&block, ":path", path);
+        put(&block, ":authority", authority);
+        put(&block, "te", "trailers");
+        put(&block, "content-type", "application/grpc");
+        put(&block, "user-agent", "tributary/" TRIB_VERSION);
+        put(&block, "grpc-accept-encoding", "identity,gzip");
+        if (stream->wants_gzip)
+            put(&block, "grpc-encoding", "gzip");
+        if (stream->deadline != TRIB_FOREVER) {
+            tribi_grpc_timeout_format(stream->deadline - trib_now(), timeout);
+            put(&block, "grpc-timeout", timeout);
+        }
+        if (put_metadata(&block, &stream->response) == 0)
+            id = nghttp2_submit_request(stream->conn->session, NULL, block.nv, block.count, &source, stream);
+        block_done(&block);
+    }
+    if (id < 0)
+        return trib_error_set(err, id == NGHTTP2_ERR_NOMEM ? TRIB_ERR_NOMEM : TRIB_ERR_CLOSED, 0, "call gRPC %s: %s", path, nghttp2_strerror(id));
+    stream->id = id;
+    stream->out.submitted = true;
+    return TRIB_OK;
+}
+
+static char *encode_text(const char *text)
+{
+    char *encoded = trib_alloc(3 * strlen(text) + 1);
+
+    if (encoded != NULL)
+        encoded[tribi_grpc_percent_encode(text, strlen(text), encoded)] = '\0';
+    return encoded;
+}
+
+static void put_response(struct block *block, const struct trib_grpc_call *stream)
+{
+    put(block, ":status", "200");
+    put(block, "content-type", "application/grpc");
+    put(block, "grpc-accept-encoding", "identity,gzip");
+    if (stream->wants_gzip)
+        put(block, "grpc-encoding", "gzip");
+}
+
+static void put_status(struct block *block, const struct trib_grpc_call *stream, char *number, size_t room, const char *text)
+{
+    snprintf(number, room, "%d", stream->out.status);
+    put(block, "grpc-status", number);
+    if (text != NULL && text[0] != '\0')
+        put(block, "grpc-message", text);
+}
+
+int tribi_grpc_submit_response(struct trib_grpc_call *stream, bool trailers_only)
+{
+    nghttp2_data_provider source = { .source = { .ptr = stream }, .read_callback = tribi_grpc_source };
+    const struct tribi_grpc_metadata *metadata = trailers_only && stream->response.count == 0 ? &stream->farewell : &stream->response;
+    struct block block;
+    char number[16], *text = encode_text(stream->out.text);
+    int rc = NGHTTP2_ERR_NOMEM;
+
+    /* Metadata for the beginning and for the end cannot share a block: first the one, then the other. */
+    if (trailers_only && stream->response.count > 0 && stream->farewell.count > 0)
+        trailers_only = false;
+    stream->out.submitted = true;
+    if (text != NULL && block_init(&block, metadata)) {
+        put_response(&block, stream);
+        if (trailers_only)
+            put_status(&block, stream, number, sizeof(number), text);
+        rc = put_metadata(&block, metadata);
+        if (rc == 0)
+            rc = nghttp2_submit_response(stream->conn->session, stream->id, block.nv, block.count, trailers_only ? NULL : &source);
+        block_done(&block);
+        if (rc == 0 && !trailers_only && stream->out.finishing)
+            rc = tribi_grpc_submit_trailers(stream);
+    }
+    trib_free(text);
+    return rc;
+}
+
+int tribi_grpc_submit_trailers(struct trib_grpc_call *stream)
+{
+    struct block block;
+    char number[16], *text = encode_text(stream->out.text);
+    int rc = NGHTTP2_ERR_NOMEM;
+
+    stream->out.trailers = true;
+    if (text != NULL && block_init(&block, &stream->farewell)) {
+        put_status(&block, stream, number, sizeof(number), text);
+        rc = put_metadata(&block, &stream->farewell);
+        if (rc == 0)
+            rc = nghttp2_submit_trailer(stream->conn->session, stream->id, block.nv, block.count);
+        block_done(&block);
+    }
+    trib_free(text);
+    return rc;
+}
+
+/* ---- Receiving ----------------------------------------------------------------------------------------------------- */
+
+static bool is(const char *name, size_t len, const char *text)
+{
+    return strlen(text) == len && memcmp(name, text, len) == 0;
+}
+
+static char *copy_text(const char *value, size_t len)
+{
+    char *text = trib_alloc(len + 1);
+
+    if (text != NULL)
+        memcpy(text, value, len);
+    return text;
+}
+
+static int on_status(struct trib_grpc_call *stream, const char *name, size_t name_len, const char *value, size_t len)
+{
+    if (is(name, name_len, "grpc-status")) {
+        stream->grpc_status = tribi_grpc_status_parse(value, len);
+        return TRIB_OK;
+    }
+    trib_free(stream->grpc_message);
+    stream->grpc_message = trib_alloc(len + 1);
+    if (stream->grpc_message == NULL)
+        return TRIB_ERR_NOMEM;
+    tribi_grpc_percent_decode(value, len, stream->grpc_message);
+    return TRIB_OK;
+}
+
+static int on_first(struct trib_grpc_call *stream, const char *name, size_t name_len, const char *value, size_t len)
+{
+    int64_t timeout;
+
+    if (is(name, name_len, ":path")) {
+        stream->path = copy_text(value, len);
+        return stream->path != NULL ? TRIB_OK : TRIB_ERR_NOMEM;
+    }
+    if (is(name, name_len, ":method"))
+        stream->is_post = is(value, len, "POST");
+    else if (is(name, name_len, ":status"))
+        stream->http_status = len == 3 ? (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0') : 0;
+    else if (is(name, name_len, "content-type"))
+        stream->is_grpc = tribi_grpc_content_type_ok(value, len);
+    else if (is(name, name_len, "grpc-encoding"))
+        stream->encoding = (int)tribi_grpc_encoding_of(value, len);
+    else if (is(name, name_len, "grpc-accept-encoding"))
+        stream->accepts_gzip = tribi_grpc_accepts(value, len, "gzip");
+    else if (is(name, name_len, "grpc-timeout")) {
+        if (!tribi_grpc_timeout_parse(value, len, &timeout))
+            stream->bad_timeout = true;
+        else
+            stream->deadline = timeout < TRIB_FOREVER - trib_now() ? trib_now() + timeout : TRIB_FOREVER;
+    }
+    return TRIB_OK;
+}
+
+int tribi_grpc_on_header(struct trib_grpc_call *stream, const uint8_t *raw_name, size_t name_len, const uint8_t *raw_value,
+                         size_t value_len, bool trailers)
+{
+    const char *name = (const char *)raw_name, *value = (const char *)raw_value;
+    int rc;
+
+    if (is(name, name_len, "grpc-status") || is(name, name_len, "grpc-message"))
+        return on_status(stream, name, name_len, value, value_len);
+    if (!trailers) {
+        rc = on_first(stream, name, name_len, value, value_len);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    if (tribi_grpc_is_reserved(name, name_len) && !is(name, name_len, "user-agent"))
+        return TRIB_OK;
+    rc = tribi_grpc_metadata_decode(trailers ? &stream->trailers : &stream->received, name, name_len, value, value_len);
+    if (rc == TRIB_ERR_PROTOCOL)
+        stream->bad_metadata = true;
+    return rc == TRIB_ERR_NOMEM ? rc : TRIB_OK;
+}
+
+/* An answer in HTTP's own words, for a peer that does not speak gRPC. */
+static void refuse_http(struct trib_grpc_call *stream, const char *http_status)
+{
+    nghttp2_nv nv = { (uint8_t *)(uintptr_t)":status", (uint8_t *)(uintptr_t)http_status, 7, 3, NGHTTP2_NV_FLAG_NONE };
+
+    stream->ignores = true;
+    stream->out.submitted = stream->out.finishing = stream->out.trailers = true;
+    nghttp2_submit_response(stream->conn->session, stream->id, &nv, 1, NULL);
+}
+
+static void request_complete(struct trib_grpc_call *stream)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+
+    if (!stream->is_post || !stream->is_grpc) {
+        refuse_http(stream, stream->is_post ? "415" : "405");
+        return;
+    }
+    if (conn->going_away) {
+        stream->ignores = true;
+        tribi_grpc_stream_reset(stream, NGHTTP2_REFUSED_STREAM);
+        return;
+    }
+    if (stream->encoding == TRIBI_GRPC_UNKNOWN_ENCODING || stream->bad_timeout || stream->bad_metadata) {
+        stream->ignores = true;
+        if (stream->encoding == TRIBI_GRPC_UNKNOWN_ENCODING)
+            tribi_grpc_stream_end(stream, TRIB_GRPC_UNIMPLEMENTED, "grpc-encoding is not one of grpc-accept-encoding");
+        else
+            tribi_grpc_stream_end(stream, TRIB_GRPC_INTERNAL, stream->bad_timeout ? "malformed grpc-timeout" : "malformed -bin metadata");
+        return;
+    }
+    stream->incoming = true;
+    stream->incoming_next = NULL;
+    *conn->incoming_last = stream;
+    conn->incoming_last = &stream->incoming_next;
+    if (conn->owner != NULL)
+        tribi_grpc_owner_ring(conn->owner);
+    tribi_grpc_ring(conn);
+}
+
+static void response_complete(struct trib_grpc_call *stream, bool end)
+{
+    if (stream->http_status != 200 || !stream->is_grpc) {
+        int status = stream->http_status == 200 ? TRIB_GRPC_UNKNOWN : tribi_grpc_status_of_http(stream->http_status);
+
+        if (!end || stream->grpc_status < 0) {
+            stream->grpc_status = status;
+            trib_free(stream->grpc_message);
+            stream->grpc_message = NULL;
+            tribi_grpc_stream_fail(stream, TRIB_ERR_FAILED, status, "the server answered with HTTP status %d%s", stream->http_status,
+                                   stream->is_grpc ? "" : " and no gRPC content-type");
+            return;
+        }
+    }
+    if (end)
+        tribi_grpc_trailers_complete(stream);
+    else if (stream->encoding == TRIBI_GRPC_UNKNOWN_ENCODING)
+        tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "the server's grpc-encoding is unknown");
+    tribi_grpc_notify(stream, TRIB_READABLE);
+}
+
+void tribi_grpc_headers_complete(struct trib_grpc_call *stream, bool end)
+{
+    if (!stream->conn->server && stream->http_status >= 100 && stream->http_status < 200)
+        return; /* informational: the response is still to come */
+    stream->headers_done = true;
+    if (stream->conn->server)
+        request_complete(stream);
+    else
+        response_complete(stream, end);
+}
+
+void tribi_grpc_trailers_complete(struct trib_grpc_call *stream)
+{
+    const char *text = stream->grpc_message != NULL ? stream->grpc_message : "";
+
+    if (stream->failed != 0)
+        return;
+    if (stream->grpc_status < 0) {
+        if (!stream->conn->server)
+            tribi_grpc_stream_lost(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "the server ended the call without a status");
+        return;
+    }
+    if (stream->grpc_status != 0) {
+        stream->failed = TRIB_ERR_FAILED;
+        trib_error_set(&stream->failure, TRIB_ERR_FAILED, 0, "gRPC %s: %s: %s", stream->path, trib_grpc_code_name(stream->grpc_status), text);
+    }
+}

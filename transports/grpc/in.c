@@ -1,0 +1,483 @@
+/* Receiving: plans where the next bytes go, so that payload lands where it stays, and feeds HTTP/2 in place.
+ *
+ * Between two system calls it is known how much of the current frame is missing and, inside a message, which stream's payload that
+ * is. If that stream has a place (a block that its reader wants in one piece), readv fills the place directly; where more of the
+ * message will come in frames of the size of the last one, the same call speculates: 9 bytes for the next header, then the next part
+ * of the place, and so on. What follows goes to a block that all streams share, and is handed out by reference. A wrong guess
+ * costs a copy, which is counted. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum { SPECULATE = 31, IOVS = 2 * SPECULATE + 3, SCRATCH = TRIBI_GRPC_AHEAD_MAX, SCRATCH_LEAST = 2048 };
+
+/* Frame headers that are guessed to come between two parts of a place. */
+struct plan {
+    struct iovec iov[IOVS];
+    bool direct[IOVS]; /* payload's own place; else a block of everybody's, or a header */
+    size_t count;
+    uint8_t headers[SPECULATE][TRIBI_GRPC_FRAME_HEADER];
+    struct trib_chunk *block; /* of the place, with a reference */
+};
+
+/* ---- Where the bytes lie in the stream of frames ---------------------------------------------------------------- */
+
+static void frame_begins(struct tribi_grpc_scan *scan)
+{
+    const uint8_t *h = scan->header;
+
+    if (scan->type == NGHTTP2_DATA)
+        scan->data_length = scan->length;
+    scan->left = scan->length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
+    scan->type = h[3];
+    scan->flags = h[4];
+    scan->stream_id = (int32_t)(((uint32_t)h[5] << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 | h[8]) & 0x7fffffff);
+}
+
+static void scan(struct tribi_grpc_scan *scan, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        size_t n;
+
+        if (scan->preface > 0) {
+            n = len < scan->preface ? len : scan->preface;
+            scan->preface -= (unsigned)n;
+        } else if (scan->left > 0) {
+            n = len < scan->left ? len : scan->left;
+            scan->left -= (uint32_t)n;
+        } else {
+            n = TRIBI_GRPC_FRAME_HEADER - scan->header_len;
+            n = len < n ? len : n;
+            memcpy(scan->header + scan->header_len, data, n);
+            scan->header_len += (unsigned)n;
+            if (scan->header_len == TRIBI_GRPC_FRAME_HEADER) {
+                frame_begins(scan);
+                scan->header_len = 0;
+            }
+        }
+        data += n;
+        len -= n;
+    }
+}
+
+/* ---- Handing out ------------------------------------------------------------------------------------------------ */
+
+struct lease {
+    struct tribi_grpc_credit *credit;
+    struct trib_chunk *block;
+    atomic_size_t bytes;
+};
+
+static void credit_unref(struct tribi_grpc_credit *credit)
+{
+    if (atomic_fetch_sub(&credit->refs, 1) == 1)
+        trib_free(credit);
+}
+
+static void lease_ends(void *arg, const void *data, size_t len)
+{
+    struct lease *lease = arg;
+
+    (void)data;
+    (void)len;
+    atomic_fetch_sub(&lease->credit->held, atomic_load(&lease->bytes));
+    trib_chunk_unref(lease->block);
+    credit_unref(lease->credit);
+    trib_free(lease);
+}
+
+/* A chunk over `block`, of which `bytes` count as held by the stream until it is let go. Takes a reference of its own to the block. */
+static int lend(struct trib_grpc_call *stream, struct trib_chunk *block, size_t bytes, struct trib_chunk **ret_holder)
+{
+    struct lease *lease = trib_alloc(sizeof(*lease));
+    int rc;
+
+    if (lease == NULL)
+        return TRIB_ERR_NOMEM;
+    rc = trib_chunk_wrap(trib_chunk_data(block), trib_chunk_len(block), lease_ends, lease, ret_holder, NULL);
+    if (rc != TRIB_OK) {
+        trib_free(lease);
+        return rc;
+    }
+    lease->credit = stream->credit;
+    lease->block = trib_chunk_ref(block);
+    atomic_init(&lease->bytes, bytes);
+    atomic_fetch_add(&stream->credit->refs, 1);
+    atomic_fetch_add(&stream->credit->held, bytes);
+    stream->in.lease_arg = lease;
+    return TRIB_OK;
+}
+
+static int reserve_entry(struct tribi_grpc_in *in)
+{
+    size_t capacity = in->capacity == 0 ? 8 : in->capacity * 2;
+    struct tribi_grpc_entry *entries;
+
+    if (in->count < in->capacity)
+        return TRIB_OK;
+    entries = trib_alloc(capacity * sizeof(*entries));
+    if (entries == NULL)
+        return TRIB_ERR_NOMEM;
+    for (size_t i = 0; i < in->count; i++)
+        entries[i] = in->entries[(in->first + i) & (in->capacity - 1)];
+    trib_free(in->entries);
+    in->entries = entries;
+    in->first = 0;
+    in->capacity = capacity;
+    return TRIB_OK;
+}
+
+static struct tribi_grpc_entry *last_entry(struct tribi_grpc_in *in)
+{
+    return in->count > 0 ? &in->entries[(in->first + in->count - 1) & (in->capacity - 1)] : NULL;
+}
+
+int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom)
+{
+    struct tribi_grpc_in *in = &stream->in;
+    struct tribi_grpc_entry *last = last_entry(in);
+
+    if (view.len > 0 && view.holder != in->lease)
+        in->lease = NULL;
+    if (last != NULL && view.len == 0 && (last->flags & TRIB_RECV_MARK) == 0) {
+        last->flags |= flags;
+    } else if (last != NULL && view.len > 0 && last->flags == 0 && last->view.holder == view.holder && last->view.data + last->view.len == view.data) {
+        last->view.len += view.len;
+        last->flags |= flags;
+        trib_chunk_unref(view.holder);
+    } else {
+        if (reserve_entry(in) != TRIB_OK) {
+            trib_view_release(&view);
+            return TRIB_ERR_NOMEM;
+        }
+        in->count++;
+        *last_entry(in) = (struct tribi_grpc_entry){ view, flags, headroom };
+    }
+    in->queued += view.len;
+    tribi_grpc_notify(stream, TRIB_READABLE);
+    return TRIB_OK;
+}
+
+void tribi_grpc_place_drop(struct trib_grpc_call *stream)
+{
+    trib_chunk_unref(stream->in.place.block);
+    stream->in.place = (struct tribi_grpc_place){ .block = NULL };
+}
+
+/* Payload that belongs to the stream's place: it lies there already, or is moved there. */
+static int into_place(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+{
+    struct tribi_grpc_place *place = &stream->in.place;
+    struct trib_view view = { place->at, len, trib_chunk_ref(place->block) };
+    size_t headroom = place->headroom;
+
+    if (data != place->at) {
+        memmove(place->at, data, len); /* copy: it had come before its place was known, or another frame had been guessed */
+        stream->in.copied += len;
+    }
+    place->at += len;
+    place->room -= len;
+    place->headroom = 0;
+    if (place->room == 0)
+        tribi_grpc_place_drop(stream);
+    return tribi_grpc_push(stream, view, 0, headroom);
+}
+
+/* A reader may keep a whole lease for the last byte of it, so a small budget is lent in small parts. */
+static size_t most_lent(const struct trib_grpc_call *stream)
+{
+    size_t part = stream->conn->options.budget / 8;
+
+    return part > TRIBI_GRPC_AHEAD_MIN ? part : TRIBI_GRPC_AHEAD_MIN;
+}
+
+/* Payload in the block that everybody shares, by reference; the views of one stream that wait there share a lease. */
+static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+{
+    struct tribi_grpc_entry *last = last_entry(&stream->in);
+    struct trib_chunk *block = stream->conn->fed_block, *holder;
+    struct lease *lease = stream->in.lease_arg;
+    bool shared = last != NULL && last->view.len > 0 && stream->in.lease_block == block && last->view.holder == stream->in.lease &&
+                  atomic_load(&lease->bytes) + len <= most_lent(stream);
+
+    if (shared) {
+        holder = trib_chunk_ref(stream->in.lease);
+        atomic_fetch_add(&lease->bytes, len);
+        atomic_fetch_add(&lease->credit->held, len);
+    } else {
+        if (lend(stream, block, len, &holder) != TRIB_OK)
+            return TRIB_ERR_NOMEM;
+        stream->in.lease = holder; /* compared only, while an entry holds it */
+        stream->in.lease_block = block;
+    }
+    return tribi_grpc_push(stream, (struct trib_view){ data, len, holder }, 0, 0);
+}
+
+/* copy: the bytes came to a place of another stream, where they cannot stay */
+static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+{
+    struct trib_chunk *block, *holder;
+    int rc = trib_chunk_copy(data, len, &block, NULL);
+
+    if (rc != TRIB_OK)
+        return rc;
+    stream->in.copied += len;
+    rc = lend(stream, block, len, &holder);
+    if (rc == TRIB_OK)
+        rc = tribi_grpc_push(stream, (struct trib_view){ trib_chunk_data(block), len, holder }, 0, 0);
+    trib_chunk_unref(block);
+    return rc;
+}
+
+/* ---- Messages --------------------------------------------------------------------------------------------------- */
+
+static int payload(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last)
+{
+    size_t part;
+    int rc = TRIB_OK;
+
+    if (stream->in.compressed)
+        return tribi_grpc_inflate_some(stream, data, len, last);
+    while (len > 0 && rc == TRIB_OK) {
+        if (stream->in.place.block != NULL) {
+            part = len < stream->in.place.room ? len : stream->in.place.room;
+            rc = into_place(stream, data, part);
+        } else {
+            part = len < most_lent(stream) ? len : most_lent(stream);
+            rc = stream->conn->fed_block != NULL ? by_reference(stream, data, part) : by_copy(stream, data, part);
+        }
+        data += part;
+        len -= part;
+    }
+    return rc == TRIB_OK && last ? tribi_grpc_push(stream, (struct trib_view){ NULL, 0, NULL }, TRIB_RECV_MARK, 0) : rc;
+}
+
+static int message_begins(struct trib_grpc_call *stream)
+{
+    struct tribi_grpc_in *in = &stream->in;
+    const uint8_t *p = in->prefix;
+    size_t limit = stream->conn->options.limit;
+
+    in->left = (uint64_t)p[1] << 24 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 8 | p[4];
+    in->prefix_len = 0;
+    in->compressed = p[0] == 1;
+    if (p[0] > 1 || (in->compressed && stream->encoding != TRIBI_GRPC_GZIP)) {
+        tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "a message has flag %u, and the call's grpc-encoding is %s", p[0],
+                               stream->encoding == TRIBI_GRPC_GZIP ? "gzip" : "identity");
+        return TRIB_ERR_PROTOCOL;
+    }
+    if (in->left > limit) {
+        tribi_grpc_stream_fail(stream, TRIB_ERR_LIMIT, TRIB_GRPC_RESOURCE_EXHAUSTED, "a message has %llu bytes, the limit is %zu",
+                               (unsigned long long)in->left, limit);
+        return TRIB_ERR_LIMIT;
+    }
+    in->in_message = in->left > 0;
+    if (in->in_message)
+        return TRIB_OK;
+    if (in->compressed) {
+        tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "a compressed message has no bytes");
+        return TRIB_ERR_PROTOCOL;
+    }
+    return tribi_grpc_push(stream, (struct trib_view){ NULL, 0, NULL }, TRIB_RECV_MARK, 0);
+}
+
+int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+{
+    struct tribi_grpc_in *in = &stream->in;
+    int rc = TRIB_OK;
+
+    while (len > 0 && rc == TRIB_OK) {
+        size_t n;
+
+        if (in->in_message) {
+            n = len < in->left ? len : (size_t)in->left;
+            in->left -= n;
+            in->in_message = in->left > 0;
+            rc = payload(stream, data, n, !in->in_message);
+        } else {
+            n = TRIBI_GRPC_PREFIX - in->prefix_len;
+            n = len < n ? len : n;
+            memcpy(in->prefix + in->prefix_len, data, n);
+            in->prefix_len += (unsigned)n;
+            if (in->prefix_len == TRIBI_GRPC_PREFIX)
+                rc = message_begins(stream);
+        }
+        data += n;
+        len -= n;
+    }
+    return rc;
+}
+
+/* ---- The plan --------------------------------------------------------------------------------------------------- */
+
+static void plan_add(struct plan *plan, void *at, size_t len, bool direct)
+{
+    plan->direct[plan->count] = direct;
+    plan->iov[plan->count++] = (struct iovec){ at, len };
+}
+
+/* The place of the stream whose DATA is under way. */
+static void plan_place(struct tribi_grpc_conn *conn, struct plan *plan)
+{
+    const struct tribi_grpc_scan *now = &conn->scan;
+    struct trib_grpc_call *stream;
+    size_t room, left, part, n = 0;
+    uint8_t *at;
+
+    if (now->left == 0 || now->type != NGHTTP2_DATA || (now->flags & NGHTTP2_FLAG_PADDED) != 0)
+        return;
+    stream = nghttp2_session_get_stream_user_data(conn->session, now->stream_id);
+    if (stream == NULL || stream->in.place.block == NULL || !stream->in.in_message || stream->in.compressed)
+        return;
+    plan->block = trib_chunk_ref(stream->in.place.block); /* a callback may take the place away while its bytes are looked at */
+    at = stream->in.place.at;
+    room = stream->in.place.room;
+    left = stream->in.left < room ? (size_t)stream->in.left : room;
+    part = now->left < left ? now->left : left;
+    plan_add(plan, at, part, true);
+    if (part < now->left) /* the rest of the frame is for somebody else */
+        return;
+    if (now->length != now->data_length && now->length != 16384) /* no two of a kind: no guess */
+        return;
+    for (left -= part, at += part; left > 0 && n < SPECULATE; left -= part, at += part) {
+        part = now->length < left ? now->length : left;
+        plan_add(plan, plan->headers[n++], TRIBI_GRPC_FRAME_HEADER, false);
+        plan_add(plan, at, part, true);
+    }
+}
+
+/* Room for what is not foreseen, in a block that is used from the start again when nobody holds any of it. */
+static int plan_scratch(struct tribi_grpc_conn *conn, struct plan *plan)
+{
+    size_t room, ask = conn->ahead;
+
+    if (conn->scratch != NULL && conn->scratch_fill > 0 && trib_chunk_writable(conn->scratch) != NULL)
+        conn->scratch_fill = 0;
+    if (conn->scratch == NULL || trib_chunk_len(conn->scratch) - conn->scratch_fill < SCRATCH_LEAST) {
+        struct trib_chunk *block;
+        int rc = trib_chunk_new(conn->ahead < 65536 ? 65536 : SCRATCH, 64, &block, NULL);
+
+        if (rc != TRIB_OK)
+            return rc;
+        trib_chunk_unref(conn->scratch);
+        conn->scratch = block;
+        conn->scratch_fill = 0;
+    }
+    room = trib_chunk_len(conn->scratch) - conn->scratch_fill;
+    plan_add(plan, (uint8_t *)(uintptr_t)trib_chunk_data(conn->scratch) + conn->scratch_fill, ask < room ? ask : room, false);
+    return TRIB_OK;
+}
+
+static int feed(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len, struct trib_chunk *block)
+{
+    ssize_t n;
+
+    scan(&conn->scan, data, len);
+    conn->fed_block = block;
+    n = nghttp2_session_mem_recv(conn->session, data, len);
+    conn->fed_block = NULL;
+    if (n == (ssize_t)len)
+        return TRIB_OK;
+    tribi_grpc_conn_fail(conn, TRIB_ERR_PROTOCOL, 0, n < 0 ? nghttp2_strerror((int)n) : "the session takes no more");
+    return TRIB_ERR_PROTOCOL;
+}
+
+/* copy: a frame is longer than was guessed, so what was received from here on lies in places where it would be in its own way */
+static int feed_copied(struct tribi_grpc_conn *conn, struct plan *plan, size_t i, size_t got)
+{
+    struct trib_chunk *block;
+    uint8_t *at;
+    int rc = trib_chunk_new(got, 64, &block, NULL);
+
+    if (rc != TRIB_OK) {
+        tribi_grpc_conn_fail(conn, TRIB_ERR_NOMEM, 0, "no memory");
+        return rc;
+    }
+    at = trib_chunk_writable(block);
+    for (size_t left = got; left > 0; i++) {
+        size_t n = left < plan->iov[i].iov_len ? left : plan->iov[i].iov_len;
+
+        memcpy(at, plan->iov[i].iov_base, n);
+        at += n;
+        left -= n;
+    }
+    conn->copied += got;
+    rc = feed(conn, trib_chunk_data(block), got, block);
+    trib_chunk_unref(block);
+    return rc;
+}
+
+static int feed_all(struct tribi_grpc_conn *conn, struct plan *plan, size_t got)
+{
+    size_t scratch = plan->count - 1;
+    int rc = TRIB_OK;
+
+    for (size_t i = 0; i < plan->count && got > 0 && rc == TRIB_OK; i++) {
+        size_t n = got < plan->iov[i].iov_len ? got : plan->iov[i].iov_len;
+
+        if (i > 0 && i < scratch && !plan->direct[i] && conn->scan.left > 0)
+            return feed_copied(conn, plan, i, got);
+
+        if (i == scratch) {
+            conn->scratch_fill += n;
+            if (n == plan->iov[i].iov_len && conn->ahead < TRIBI_GRPC_AHEAD_MAX)
+                conn->ahead *= 2;
+        }
+        rc = feed(conn, plan->iov[i].iov_base, n, i == scratch ? conn->scratch : NULL);
+        got -= n;
+    }
+    return rc;
+}
+
+/* The connection's window is given back as bytes come: what bounds memory are the streams' own. */
+static void give_back(struct tribi_grpc_conn *conn)
+{
+    int32_t open = nghttp2_session_get_local_window_size(conn->session);
+
+    if (open < TRIBI_GRPC_CONNECTION_WINDOW / 2)
+        nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, 0, TRIBI_GRPC_CONNECTION_WINDOW - open);
+}
+
+static int ended(struct tribi_grpc_conn *conn, int sys_errno)
+{
+    conn->in_ended = true;
+    tribi_grpc_conn_fail(conn, TRIB_ERR_CLOSED, sys_errno, "the peer closed the connection");
+    return TRIB_ERR_CLOSED;
+}
+
+int tribi_grpc_receive(struct tribi_grpc_conn *conn)
+{
+    struct plan plan;
+    struct msghdr msg = { .msg_iov = plan.iov };
+    ssize_t n;
+    int rc;
+
+    if (conn->lost)
+        return TRIB_ERR_CLOSED;
+    plan.count = 0;
+    plan.block = NULL;
+    plan_place(conn, &plan);
+    if (plan_scratch(conn, &plan) != TRIB_OK) {
+        trib_chunk_unref(plan.block);
+        tribi_grpc_conn_fail(conn, TRIB_ERR_NOMEM, 0, "no memory");
+        return TRIB_ERR_NOMEM;
+    }
+    msg.msg_iovlen = plan.count;
+    do {
+        conn->calls_in++;
+        n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        rc = TRIB_AGAIN;
+    else
+        rc = n <= 0 ? ended(conn, n < 0 ? errno : 0) : feed_all(conn, &plan, (size_t)n);
+    if (rc == TRIB_OK)
+        give_back(conn);
+    trib_chunk_unref(plan.block);
+    return rc;
+}

@@ -1,0 +1,373 @@
+/* The server: listens, accepts and calls handlers, all on the thread of its event_base. */
+#include "transports/grpc/owner-internal.h"
+
+#include <tributary/alloc.h>
+#include <tributary/uri.h>
+
+#include <event2/event.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BACK_OFF_MS = 50, HANDSHAKE_SECONDS = 10 };
+
+struct method {
+    struct method *next;
+    char *path; /* NULL: all others */
+    trib_grpc_handler_fn *handler;
+    void *arg;
+};
+
+struct port {
+    struct port *next;
+    struct trib_grpc_server *server;
+    struct tribi_grpc_bound bound;
+    const struct trib_channel_ops *ops;
+    struct event *acceptable, *patience;
+};
+
+struct trib_grpc_server {
+    struct tribi_grpc_owner owner;
+    struct event_base *base;
+    struct trib_channel_options options;
+    struct method *methods;
+    struct port *ports;
+    bool draining;
+    trib_ready_fn *drained;
+    void *drained_arg;
+    struct event *tick; /* looks for connections that never began */
+};
+
+/* ---- Calls ---------------------------------------------------------------------------------------------------------- */
+
+static struct method *find(struct trib_grpc_server *server, const char *path)
+{
+    struct method *fallback = NULL;
+
+    for (struct method *method = server->methods; method != NULL; method = method->next) {
+        if (method->path == NULL)
+            fallback = method;
+        else if (strcmp(method->path, path) == 0)
+            return method;
+    }
+    return fallback;
+}
+
+static bool served(void *arg, const char *path)
+{
+    return find(arg, path) != NULL;
+}
+
+static size_t count_calls(const struct trib_grpc_server *server)
+{
+    size_t count = 0;
+
+    for (struct tribi_grpc_conn *conn = server->owner.conns; conn != NULL; conn = conn->next) {
+        pthread_mutex_lock(&conn->lock);
+        count += conn->stream_count;
+        pthread_mutex_unlock(&conn->lock);
+    }
+    return count;
+}
+
+static void check_drained(struct trib_grpc_server *server)
+{
+    trib_ready_fn *fn = server->drained;
+
+    if (!server->draining || fn == NULL || count_calls(server) > 0)
+        return;
+    server->drained = NULL;
+    fn(server->drained_arg);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct trib_grpc_call *stream = arg;
+
+    (void)fd, (void)what;
+    pthread_mutex_lock(&stream->conn->lock);
+    tribi_grpc_overdue(stream);
+    pthread_mutex_unlock(&stream->conn->lock);
+}
+
+static void set_timer(struct trib_grpc_server *server, struct trib_grpc_call *stream)
+{
+    int64_t left = stream->deadline - trib_now();
+    struct timeval time;
+
+    if (stream->deadline == TRIB_FOREVER)
+        return;
+    if (left < 0)
+        left = 0;
+    time = (struct timeval){ left / 1000000000, left % 1000000000 / 1000 + 1 };
+    stream->timer = trib_alloc(event_get_struct_event_size());
+    if (stream->timer == NULL)
+        return; /* reads and writes look at the clock themselves */
+    evtimer_assign(stream->timer, server->base, on_deadline, stream);
+    evtimer_add(stream->timer, &time);
+}
+
+static void serve(struct tribi_grpc_owner *owner, struct tribi_grpc_conn *conn)
+{
+    struct trib_grpc_server *server = (struct trib_grpc_server *)owner;
+    struct trib_grpc_call *stream;
+    struct trib_channel *channel;
+    bool lost;
+    int rc;
+
+    do {
+        struct method *method = NULL;
+
+        pthread_mutex_lock(&conn->lock);
+        rc = tribi_grpc_take_incoming(conn, served, server, &channel, &stream, NULL);
+        if (rc == TRIB_OK) {
+            method = find(server, stream->path);
+            set_timer(server, stream);
+        }
+        lost = conn->lost;
+        if (method != NULL)
+            conn->refs++; /* the handler may end the call, and with it the connection */
+        pthread_mutex_unlock(&conn->lock);
+        if (method != NULL) {
+            method->handler(stream, method->arg);
+            pthread_mutex_lock(&conn->lock);
+            tribi_grpc_conn_unref_unlock(conn);
+        }
+    } while (rc == TRIB_OK);
+    if (lost)
+        tribi_grpc_owner_remove(owner, conn);
+    check_drained(server);
+}
+
+/* ---- Connections ---------------------------------------------------------------------------------------------------- */
+
+static void welcome(struct port *port, int fd)
+{
+    struct trib_grpc_server *server = port->server;
+    struct tribi_grpc_conn *conn;
+
+    if (tribi_grpc_conn_new(fd, true, port->ops, &server->options, &conn, NULL) != TRIB_OK) {
+        close(fd);
+        return;
+    }
+    tribi_grpc_owner_add(&server->owner, conn);
+    pthread_mutex_lock(&conn->lock);
+    conn->base_owned = tribi_grpc_bind(conn, server->base, NULL) == TRIB_OK;
+    tribi_grpc_flush(conn);
+    pthread_mutex_unlock(&conn->lock);
+    if (!conn->base_owned)
+        tribi_grpc_owner_remove(&server->owner, conn);
+}
+
+static void on_acceptable(evutil_socket_t listening, short what, void *arg)
+{
+    const struct timeval pause = { 0, BACK_OFF_MS * 1000 };
+    struct port *port = arg;
+    int rc = TRIB_OK, fd;
+
+    (void)listening, (void)what;
+    for (int i = 0; i < 64 && rc == TRIB_OK; i++) {
+        rc = tribi_grpc_accept_from(&port->bound, &port->server->options, &fd, NULL);
+        if (rc == TRIB_OK)
+            welcome(port, fd);
+    }
+    if (rc < 0) { /* descriptors are lacking: the socket stays readable, so it is left alone for a moment */
+        event_del(port->acceptable);
+        evtimer_add(port->patience, &pause);
+    }
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+    struct port *port = arg;
+
+    (void)fd, (void)what;
+    event_add(port->acceptable, NULL);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct trib_grpc_server *server = arg;
+    struct tribi_grpc_conn *next;
+    int64_t now = trib_now();
+
+    (void)fd, (void)what;
+    for (struct tribi_grpc_conn *conn = server->owner.conns; conn != NULL; conn = next) {
+        bool late;
+
+        next = conn->next;
+        pthread_mutex_lock(&conn->lock);
+        late = conn->lost || (!conn->got_settings && now - conn->born > HANDSHAKE_SECONDS * INT64_C(1000000000));
+        pthread_mutex_unlock(&conn->lock);
+        if (late)
+            tribi_grpc_owner_remove(&server->owner, conn);
+    }
+    check_drained(server);
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------------------------ */
+
+int trib_grpc_server_new(struct event_base *base, const struct trib_channel_options *options, struct trib_grpc_server **ret_server,
+                         struct trib_error *err)
+{
+    const struct timeval period = { 1, 0 };
+    struct trib_grpc_server *server;
+    int rc;
+
+    if (base == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "make a gRPC server: the event_base is NULL");
+    server = trib_alloc(sizeof(*server));
+    if (server == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC server: no memory");
+    rc = trib_channel_options_fill(options, &server->options, err);
+    server->owner.wake = (struct tribi_wake)TRIBI_WAKE_NONE;
+    server->owner.serve = serve;
+    server->base = base;
+    server->tick = trib_alloc(event_get_struct_event_size());
+    if (rc == TRIB_OK && server->tick == NULL)
+        rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC server: no memory");
+    if (rc != TRIB_OK) {
+        trib_free(server->tick);
+        trib_free(server);
+        return rc;
+    }
+    pthread_mutex_init(&server->owner.lock, NULL);
+    event_assign(server->tick, base, -1, EV_PERSIST, on_tick, server);
+    event_add(server->tick, &period);
+    *ret_server = server;
+    return TRIB_OK;
+}
+
+static void drop_event(struct event **event)
+{
+    if (*event != NULL)
+        event_del(*event);
+    trib_free(*event);
+    *event = NULL;
+}
+
+static void port_free(struct port *port)
+{
+    drop_event(&port->acceptable);
+    drop_event(&port->patience);
+    tribi_grpc_bound_done(&port->bound);
+    trib_free(port);
+}
+
+static int port_watch(struct port *port, struct trib_error *err)
+{
+    port->acceptable = trib_alloc(event_get_struct_event_size());
+    if (port->acceptable != NULL)
+        event_assign(port->acceptable, port->server->base, port->bound.fd, EV_READ | EV_PERSIST, on_acceptable, port);
+    port->patience = trib_alloc(event_get_struct_event_size());
+    if (port->patience != NULL)
+        evtimer_assign(port->patience, port->server->base, on_patience, port);
+    if (port->acceptable != NULL && port->patience != NULL && event_add(port->acceptable, NULL) == 0)
+        return TRIB_OK;
+    return trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory, or the event_base does not take the socket", port->bound.address);
+}
+
+int trib_grpc_server_listen(struct trib_grpc_server *server, const char *text, const char **ret_address, struct trib_error *err)
+{
+    struct port *port = trib_alloc(sizeof(*port));
+    struct trib_uri *uri = NULL;
+    int rc = port != NULL ? trib_uri_parse(text, &uri, err) : trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", text);
+
+    if (rc == TRIB_OK) {
+        bool local = strcmp(trib_uri_scheme(uri), "grpc+unix") == 0;
+
+        port->server = server;
+        port->bound = (struct tribi_grpc_bound)TRIBI_GRPC_UNBOUND;
+        port->ops = local ? &tribi_grpc_unix_ops : &tribi_grpc_tcp_ops;
+        if (!local && strcmp(trib_uri_scheme(uri), "grpc+tcp") != 0)
+            rc = trib_error_set(err, TRIB_ERR_USAGE, 0, "listen at %s: the scheme is neither grpc+unix nor grpc+tcp", text);
+        if (rc == TRIB_OK)
+            rc = tribi_grpc_bind_to(uri, &port->bound, err);
+        if (rc == TRIB_OK)
+            rc = port_watch(port, err);
+    }
+    trib_uri_free(uri);
+    if (rc != TRIB_OK) {
+        if (port != NULL)
+            port_free(port);
+        return rc;
+    }
+    port->next = server->ports;
+    server->ports = port;
+    if (ret_address != NULL)
+        *ret_address = port->bound.address;
+    return TRIB_OK;
+}
+
+int trib_grpc_server_handle(struct trib_grpc_server *server, const char *path, trib_grpc_handler_fn *handler, void *arg,
+                            struct trib_error *err)
+{
+    struct method *method;
+
+    if (handler == NULL || (path != NULL && path[0] != '/'))
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "handle gRPC %s: %s", path != NULL ? path : "calls",
+                              handler == NULL ? "the handler is NULL" : "a path begins with /");
+    method = trib_alloc(sizeof(*method));
+    if (method == NULL || (path != NULL && (method->path = trib_strdup(path)) == NULL)) {
+        trib_free(method);
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "handle gRPC %s: no memory", path != NULL ? path : "calls");
+    }
+    method->handler = handler;
+    method->arg = arg;
+    method->next = server->methods;
+    server->methods = method;
+    return TRIB_OK;
+}
+
+void trib_grpc_server_drain(struct trib_grpc_server *server, trib_ready_fn *fn, void *arg)
+{
+    const struct timeval period = { 0, 10000 };
+    struct tribi_grpc_conn *conn;
+
+    server->draining = true;
+    server->drained = fn;
+    server->drained_arg = arg;
+    for (struct port *port = server->ports; port != NULL; port = port->next) {
+        drop_event(&port->acceptable);
+        drop_event(&port->patience);
+        tribi_unix_file_remove(&port->bound.file);
+        if (port->bound.fd >= 0)
+            close(port->bound.fd);
+        port->bound.fd = -1;
+    }
+    for (conn = server->owner.conns; conn != NULL; conn = conn->next) {
+        pthread_mutex_lock(&conn->lock);
+        tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
+        pthread_mutex_unlock(&conn->lock);
+    }
+    /* Calls may end on other threads: a look now and then finds the last one gone. */
+    event_del(server->tick);
+    event_add(server->tick, &period);
+}
+
+size_t trib_grpc_server_calls(const struct trib_grpc_server *server)
+{
+    return count_calls(server);
+}
+
+void trib_grpc_server_free(struct trib_grpc_server *server)
+{
+    if (server == NULL)
+        return;
+    drop_event(&server->tick);
+    tribi_grpc_owner_done(&server->owner);
+    while (server->ports != NULL) {
+        struct port *next = server->ports->next;
+
+        port_free(server->ports);
+        server->ports = next;
+    }
+    while (server->methods != NULL) {
+        struct method *next = server->methods->next;
+
+        trib_free(server->methods->path);
+        trib_free(server->methods);
+        server->methods = next;
+    }
+    pthread_mutex_destroy(&server->owner.lock);
+    trib_free(server);
+}

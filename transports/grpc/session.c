@@ -1,0 +1,327 @@
+/* HTTP/2 as libnghttp2 tells it: its callbacks, its settings, and what a hostile peer may cost. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <string.h>
+
+enum {
+    STREAMS_MAX = 16384,       /* at once, on one connection */
+    HEADER_LIST_MAX = 16384,   /* bytes of a header block, as SETTINGS count them */
+    EMPTY_FRAMES_MAX = 1000,   /* DATA without bytes, in a row */
+    PINGS_MAX = 200,           /* within PING_SECONDS */
+    PING_SECONDS = 1,
+    SETTINGS_MAX = 200         /* likewise */
+};
+
+/* ---- Sending DATA ----------------------------------------------------------------------------------------------- */
+
+static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t id, int32_t session_window, int32_t stream_window,
+                            uint32_t max_frame, void *arg)
+{
+    int64_t n = session_window < stream_window ? session_window : stream_window;
+
+    (void)session, (void)type, (void)id, (void)arg;
+    n = n < (int64_t)max_frame ? n : (int64_t)max_frame;
+    return (ssize_t)(n < TRIBI_GRPC_FRAME_MAX ? n : TRIBI_GRPC_FRAME_MAX);
+}
+
+/* How long the next DATA frame may be, and whether it is the last. Its bytes are taken by send_data. */
+static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
+                           nghttp2_data_source *source, void *arg)
+{
+    struct trib_grpc_call *stream = source->ptr;
+    size_t n = stream->out.pieces.bytes < length ? stream->out.pieces.bytes : length;
+
+    (void)session, (void)id, (void)buf, (void)arg;
+    if (n == 0 && (!stream->out.finishing || stream->out.trailers)) {
+        stream->out.deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (stream->out.finishing && !stream->out.trailers && n == stream->out.pieces.bytes)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)n;
+}
+
+const nghttp2_data_source_read_callback tribi_grpc_source = source_read;
+
+static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length, nghttp2_data_source *source,
+                     void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    struct trib_grpc_call *stream = source->ptr;
+    struct tribi_grpc_pieces *from = &stream->out.pieces;
+    struct tribi_grpc_piece head = { .owner = NULL };
+
+    (void)session, (void)frame;
+    if (tribi_grpc_pieces_reserve(&conn->out, from->count + 1) != TRIB_OK ||
+        tribi_grpc_small(conn, header, TRIBI_GRPC_FRAME_HEADER, &head.view) != TRIB_OK)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    tribi_grpc_pieces_push(&conn->out, head);
+    conn->out_queued += TRIBI_GRPC_FRAME_HEADER + length;
+    while (length > 0) {
+        struct tribi_grpc_piece piece = *tribi_grpc_pieces_at(from, 0);
+
+        if (piece.view.len > length)
+            piece.view.len = length;
+        length -= piece.view.len;
+        trib_chunk_ref(piece.view.holder);
+        tribi_grpc_pieces_pop(from, piece.view.len);
+        tribi_grpc_pieces_push(&conn->out, piece);
+    }
+    return 0;
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    struct trib_grpc_call *stream;
+
+    if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+        return 0;
+    stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (stream != NULL) {
+        stream->out.end_queued = true;
+        stream->out.end_at = conn->out_queued;
+        /* Who has the answer need not finish the question. A channel's reader may still want it. */
+        if (conn->server && stream->orphan && !stream->remote_end)
+            tribi_grpc_stream_reset(stream, NGHTTP2_NO_ERROR);
+    }
+    return 0;
+}
+
+/* ---- What a hostile peer may cost -------------------------------------------------------------------------------- */
+
+/* Counts what costs the peer nothing and us an answer; more than so many within a second are too many. */
+static bool too_many(struct tribi_grpc_conn *conn, unsigned *counter, unsigned most)
+{
+    int64_t now = trib_now();
+
+    if (now - conn->pings_since > PING_SECONDS * INT64_C(1000000000)) {
+        conn->pings_since = now;
+        conn->pings = conn->junk = 0;
+    }
+    return ++*counter > most;
+}
+
+static int calm_down(struct tribi_grpc_conn *conn, const char *what)
+{
+    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
+                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)what, strlen(what));
+    nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    conn->going_away = true;
+    conn->hostile = true;
+    return 0;
+}
+
+/* ---- Receiving --------------------------------------------------------------------------------------------------- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    struct trib_grpc_call *stream;
+
+    if (frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    if (!conn->server || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        if (stream != NULL)
+            stream->header_bytes = 0;
+        return 0;
+    }
+    if (tribi_grpc_stream_new(conn, &stream, NULL) != TRIB_OK)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    stream->id = frame->hd.stream_id;
+    stream->orphan = true;
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
+                     size_t value_len, uint8_t flags, void *arg)
+{
+    struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    int rc;
+
+    (void)flags, (void)arg;
+    if (frame->hd.type != NGHTTP2_HEADERS || stream == NULL)
+        return 0;
+    stream->header_bytes += (unsigned)(name_len + value_len + 32);
+    if (stream->header_bytes > HEADER_LIST_MAX)
+        return stream->header_bytes > 4 * HEADER_LIST_MAX ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
+    rc = tribi_grpc_on_header(stream, name, name_len, value, value_len, stream->headers_done);
+    return rc == TRIB_OK ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static void on_headers(struct trib_grpc_call *stream, const nghttp2_frame *frame)
+{
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+    if (stream->header_bytes > HEADER_LIST_MAX) {
+        stream->headers_done = true;
+        tribi_grpc_stream_fail(stream, TRIB_ERR_LIMIT, TRIB_GRPC_RESOURCE_EXHAUSTED, "the header list has %u bytes, the limit is %d",
+                               stream->header_bytes, HEADER_LIST_MAX);
+        return;
+    }
+    if (!stream->headers_done)
+        tribi_grpc_headers_complete(stream, end);
+    else
+        tribi_grpc_trailers_complete(stream);
+}
+
+static void remote_end(struct trib_grpc_call *stream)
+{
+    stream->remote_end = true;
+    if (stream->failed == 0 && (stream->in.in_message || stream->in.prefix_len > 0))
+        tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "the stream ended inside a message");
+    else if (stream->failed == 0 && !stream->conn->server && stream->grpc_status < 0)
+        tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "the server ended the call without a status");
+    tribi_grpc_notify(stream, TRIB_READABLE);
+}
+
+static void on_settings(struct tribi_grpc_conn *conn, const nghttp2_frame *frame)
+{
+    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+        return;
+    conn->got_settings = true;
+    for (size_t i = 0; i < frame->settings.niv; i++)
+        if (frame->settings.iv[i].settings_id == TRIBI_GRPC_SETTING_TRAILERS)
+            conn->peer_reads_trailers = frame->settings.iv[i].value != 0;
+    tribi_grpc_notify_writers(conn);
+    if (too_many(conn, &conn->junk, SETTINGS_MAX))
+        calm_down(conn, "too_many_settings");
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    struct trib_grpc_call *stream = NULL;
+
+    if (frame->hd.stream_id != 0)
+        stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    switch (frame->hd.type) {
+    case NGHTTP2_SETTINGS:
+        on_settings(conn, frame);
+        break;
+    case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 && too_many(conn, &conn->pings, PINGS_MAX))
+            calm_down(conn, "too_many_pings");
+        break;
+    case NGHTTP2_GOAWAY:
+        conn->peer_going_away = true;
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        if (stream != NULL)
+            tribi_grpc_notify(stream, TRIB_WRITABLE);
+        else
+            tribi_grpc_notify_writers(conn);
+        break;
+    case NGHTTP2_HEADERS:
+        if (stream != NULL)
+            on_headers(stream, frame);
+        break;
+    case NGHTTP2_DATA:
+        conn->empty_frames = frame->hd.length > frame->data.padlen ? 0 : conn->empty_frames + 1;
+        if (conn->empty_frames > EMPTY_FRAMES_MAX)
+            calm_down(conn, "too_many_empty_frames");
+        break;
+    default:
+        break;
+    }
+    if (stream != NULL && (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
+        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        remote_end(stream);
+    return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, id);
+    int rc;
+
+    (void)flags;
+    conn->pings = 0;
+    if (stream == NULL || stream->failed != 0 || atomic_load_explicit(&stream->cancelled, memory_order_relaxed) || stream->ignores)
+        return 0;
+    rc = tribi_grpc_deliver(stream, data, len);
+    if (rc == TRIB_ERR_NOMEM)
+        tribi_grpc_stream_fail(stream, rc, TRIB_GRPC_RESOURCE_EXHAUSTED, "no memory for %zu bytes", len);
+    return 0;
+}
+
+static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
+{
+    struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, id);
+
+    (void)arg;
+    if (stream == NULL)
+        return 0;
+    stream->closed = true;
+    if (code != NGHTTP2_NO_ERROR || !stream->remote_end) {
+        int status = tribi_grpc_status_of_reset(code);
+
+        if (!(stream->conn->server && stream->out.end_queued && stream->remote_end))
+            tribi_grpc_stream_lost(stream, TRIB_ERR_CLOSED, status, "the stream was reset: %s", nghttp2_http2_strerror(code));
+    }
+    tribi_grpc_notify(stream, TRIB_READABLE);
+    tribi_grpc_notify(stream, TRIB_WRITABLE);
+    if (stream->orphan && !stream->incoming)
+        tribi_grpc_stream_free(stream);
+    return 0;
+}
+
+/* ---- The session -------------------------------------------------------------------------------------------------- */
+
+static nghttp2_session_callbacks *make_callbacks(void)
+{
+    nghttp2_session_callbacks *callbacks;
+
+    if (nghttp2_session_callbacks_new(&callbacks) != 0)
+        return NULL;
+    nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, frame_length);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    return callbacks;
+}
+
+static int submit_settings(struct tribi_grpc_conn *conn)
+{
+    const nghttp2_settings_entry settings[] = {
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, TRIBI_GRPC_INITIAL_WINDOW },
+        { NGHTTP2_SETTINGS_MAX_FRAME_SIZE, TRIBI_GRPC_FRAME_MAX },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_LIST_MAX },
+        { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS_MAX },
+        { conn->server ? TRIBI_GRPC_SETTING_TRAILERS : NGHTTP2_SETTINGS_ENABLE_PUSH, conn->server ? 1 : 0 },
+    };
+    int rc = nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+
+    return rc != 0 ? rc
+                   : nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, 0,
+                                                  TRIBI_GRPC_CONNECTION_WINDOW - NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE);
+}
+
+int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err)
+{
+    nghttp2_session_callbacks *callbacks = make_callbacks();
+    nghttp2_option *option = NULL;
+    int rc = NGHTTP2_ERR_NOMEM;
+
+    if (callbacks != NULL && nghttp2_option_new(&option) == 0) {
+        nghttp2_option_set_no_auto_window_update(option, 1);
+        nghttp2_option_set_peer_max_concurrent_streams(option, STREAMS_MAX);
+        nghttp2_option_set_no_closed_streams(option, 1);
+        rc = conn->server ? nghttp2_session_server_new2(&conn->session, callbacks, conn, option)
+                          : nghttp2_session_client_new2(&conn->session, callbacks, conn, option);
+    }
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(callbacks);
+    if (rc == 0)
+        rc = submit_settings(conn);
+    conn->scan.preface = conn->server ? NGHTTP2_CLIENT_MAGIC_LEN : 0;
+    return rc == 0 ? TRIB_OK : trib_error_set(err, TRIB_ERR_NOMEM, 0, "make an HTTP/2 session: %s", nghttp2_strerror(rc));
+}

@@ -1,0 +1,231 @@
+/* One stream: its life, its windows, its failures. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Life --------------------------------------------------------------------------------------------------------- */
+
+static void side_init(struct tribi_grpc_side *side, struct trib_grpc_call *stream)
+{
+    pthread_condattr_t attributes;
+
+    side->stream = stream;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&side->cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **ret_stream, struct trib_error *err)
+{
+    struct trib_grpc_call *stream = trib_alloc(sizeof(*stream));
+    struct tribi_grpc_credit *credit = trib_alloc(sizeof(*credit));
+
+    if (stream == NULL || credit == NULL) {
+        trib_free(stream);
+        trib_free(credit);
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC stream: no memory");
+    }
+    atomic_init(&credit->refs, 1);
+    stream->conn = conn;
+    stream->credit = credit;
+    stream->grpc_status = -1;
+    stream->deadline = TRIB_FOREVER;
+    side_init(&stream->sides[0], stream);
+    side_init(&stream->sides[1], stream);
+    stream->next = conn->streams;
+    stream->link = &conn->streams;
+    if (stream->next != NULL)
+        stream->next->link = &stream->next;
+    conn->streams = stream;
+    conn->stream_count++;
+    *ret_stream = stream;
+    return TRIB_OK;
+}
+
+static void drop_received(struct trib_grpc_call *stream)
+{
+    struct tribi_grpc_in *in = &stream->in;
+
+    for (; in->count > 0; in->count--, in->first = (in->first + 1) & (in->capacity - 1))
+        trib_view_release(&in->entries[in->first].view);
+    trib_free(in->entries);
+    in->entries = NULL;
+    in->capacity = in->queued = 0;
+    tribi_grpc_place_drop(stream);
+    tribi_grpc_inflate_free(in->inflate);
+    in->inflate = NULL;
+}
+
+void tribi_grpc_stream_empty(struct trib_grpc_call *stream)
+{
+    drop_received(stream);
+    tribi_grpc_disown(stream->conn, stream);
+    tribi_grpc_pieces_done(&stream->out.pieces);
+    tribi_grpc_deflate_free(stream->out.deflate);
+    stream->out.deflate = NULL;
+}
+
+static void unlink_incoming(struct trib_grpc_call *stream)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+
+    for (struct trib_grpc_call **at = &conn->incoming_first; *at != NULL; at = &(*at)->incoming_next)
+        if (*at == stream) {
+            *at = stream->incoming_next;
+            if (conn->incoming_last == &stream->incoming_next)
+                conn->incoming_last = at;
+            return;
+        }
+}
+
+void tribi_grpc_stream_free(struct trib_grpc_call *stream)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+
+    if (stream->incoming)
+        unlink_incoming(stream);
+    if (!stream->closed && stream->id != 0)
+        nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+    tribi_grpc_stream_empty(stream);
+    *stream->link = stream->next;
+    if (stream->next != NULL)
+        stream->next->link = stream->link;
+    conn->stream_count--;
+    conn->ends_waiting -= stream->out.end_waits;
+    tribi_grpc_metadata_done(&stream->received);
+    tribi_grpc_metadata_done(&stream->trailers);
+    tribi_grpc_metadata_done(&stream->response);
+    tribi_grpc_metadata_done(&stream->farewell);
+    trib_free(stream->path);
+    trib_free(stream->grpc_message);
+    trib_budget_unref(stream->budget);
+    if (atomic_fetch_sub(&stream->credit->refs, 1) == 1)
+        trib_free(stream->credit);
+    pthread_cond_destroy(&stream->sides[0].cond);
+    pthread_cond_destroy(&stream->sides[1].cond);
+    trib_free(stream);
+}
+
+/* ---- Failures ----------------------------------------------------------------------------------------------------- */
+
+static void note_failure(struct trib_grpc_call *stream, int code, int status, const char *text)
+{
+    if (stream->failed != 0)
+        return;
+    stream->failed = code;
+    trib_error_set(&stream->failure, code, 0, "gRPC %s: %s", stream->path != NULL ? stream->path : "call", text);
+    if (stream->grpc_status < 0) {
+        stream->grpc_status = status;
+        stream->grpc_message = trib_strdup(text);
+    }
+    tribi_grpc_notify(stream, TRIB_READABLE);
+    tribi_grpc_notify(stream, TRIB_WRITABLE);
+}
+
+void tribi_grpc_stream_lost(struct trib_grpc_call *stream, int code, int status, const char *format, ...)
+{
+    char text[200];
+    va_list args;
+
+    if (stream->remote_end && stream->failed == 0 && (!stream->conn->server ? stream->grpc_status >= 0 : true)) {
+        stream->out.refused = true; /* all that was to be read has come: only writing fails */
+        tribi_grpc_notify(stream, TRIB_WRITABLE);
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    note_failure(stream, code, status, text);
+}
+
+void tribi_grpc_stream_fail(struct trib_grpc_call *stream, int code, int status, const char *format, ...)
+{
+    char text[200];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    note_failure(stream, code, status, text);
+    if (stream->conn->server)
+        tribi_grpc_stream_end(stream, status, text);
+    else
+        tribi_grpc_stream_reset(stream, NGHTTP2_CANCEL);
+}
+
+void tribi_grpc_stream_reset(struct trib_grpc_call *stream, uint32_t code)
+{
+    if (stream->closed || stream->reset_sent || stream->id == 0 || stream->conn->lost)
+        return;
+    stream->reset_sent = true;
+    nghttp2_submit_rst_stream(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, code);
+}
+
+void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char *text)
+{
+    int rc;
+
+    if (stream->out.finishing || stream->closed || stream->conn->lost)
+        return;
+    stream->out.finishing = true;
+    stream->out.status = status;
+    snprintf(stream->out.text, sizeof(stream->out.text), "%s", text != NULL ? text : "");
+    rc = !stream->out.submitted ? tribi_grpc_submit_response(stream, true) : tribi_grpc_submit_trailers(stream);
+    if (rc != 0)
+        tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+}
+
+/* ---- The window --------------------------------------------------------------------------------------------------- */
+
+/* All that is held, less what the place of the stream is still to take in. */
+static size_t held_now(const struct trib_grpc_call *stream)
+{
+    size_t held = (stream->budget != NULL ? trib_budget_held(stream->budget) : 0) + atomic_load(&stream->credit->held);
+    size_t room = stream->in.place.charged ? stream->in.place.room : 0;
+
+    return held > room ? held - room : 0;
+}
+
+void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
+{
+    size_t high = stream->conn->options.budget, held = held_now(stream), target, least = high / 4;
+    int32_t open;
+
+    if (stream->remote_end || stream->closed || stream->id == 0 || stream->conn->lost || stream->ignores)
+        return;
+    open = nghttp2_session_get_stream_local_window_size(stream->conn->session, stream->id);
+    if (open < 0)
+        open = 0;
+    target = held < high ? high - held : 0;
+    if (wanted > 0 && target < TRIBI_GRPC_WINDOW_QUANTUM)
+        target = TRIBI_GRPC_WINDOW_QUANTUM < high ? TRIBI_GRPC_WINDOW_QUANTUM : high;
+    if (target < wanted)
+        target = wanted;
+    if (target > INT32_MAX / 2)
+        target = INT32_MAX / 2;
+    if (least > (size_t)1 << 20)
+        least = (size_t)1 << 20;
+    if (target > (size_t)open && (target - (size_t)open >= least || wanted > (size_t)open))
+        nghttp2_submit_window_update(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, (int32_t)(target - (size_t)open));
+}
+
+/* ---- The channel in front of it ------------------------------------------------------------------------------------ */
+
+int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel **ret_channel, struct trib_error *err)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+    int rc = trib_channel_new(conn->ops, stream, &conn->options, &stream->channel, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    stream->budget = trib_budget_ref(trib_channel_budget(stream->channel));
+    stream->orphan = false;
+    tribi_grpc_conn_ref(conn);
+    *ret_channel = stream->channel;
+    return TRIB_OK;
+}
