@@ -60,3 +60,8 @@ unit_tests += \
 	tests/test_uri \
 	tests/test_writer \
 	tests/test_writer_messages
+
+# grpc.testing.TestService on the library, for clients of other languages.
+noinst_PROGRAMS += tests/interop/grpc/server
+tests_interop_grpc_server_SOURCES = tests/interop/grpc/server.c tests/interop/grpc/proto.c tests/interop/grpc/proto.h
+tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVENT_PTHREADS_LIBS)

@@ -122,5 +122,5 @@ int trib_grpc_call_compress(struct trib_grpc_call *call, bool on, struct trib_er
 
 bool trib_grpc_call_was_compressed(const struct trib_grpc_call *call)
 {
-    return call->in.compressed;
+    return call->in.read_compressed;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { TAKEN_EARLY = 256 << 10, QUEUE_MAX = 64 << 10, BIG = 128 << 10 };
+enum { TAKEN_EARLY = 256 << 10, QUEUE_MAX = 64 << 10, BIG = 128 << 10, COMPRESSED_MAX = 1 << 20 };
 
 static int cancelled(const char *operation, struct trib_error *err)
 {
@@ -58,6 +58,7 @@ static void hand_out(struct trib_grpc_call *stream, const struct trib_want *want
     *ret_flags = entry->flags;
     if (want->head > 0 && entry->headroom >= want->head)
         *ret_flags |= TRIB_RECV_HEADROOM;
+    in->read_compressed = entry->compressed;
     in->first = (in->first + 1) & (in->capacity - 1);
     in->count--;
     in->queued -= entry->view.len;
@@ -286,6 +287,18 @@ static bool tell(struct trib_grpc_call *stream, size_t total, bool early, size_t
     return true;
 }
 
+static int compress_or_commit(struct trib_grpc_call *stream, const struct trib_send *send, size_t total, struct trib_error *err)
+{
+    int rc;
+
+    if (!stream->compressing)
+        return commit(stream, send, total, err);
+    if (stream->out.pieces.bytes >= COMPRESSED_MAX) /* enough waits: take no more */
+        return TRIB_OK;
+    rc = tribi_grpc_deflate_views(stream, send, total);
+    return rc == TRIB_OK ? rc : trib_error_set(err, rc, 0, "send to gRPC %s: no memory to compress", stream->path);
+}
+
 static int send_some(struct trib_grpc_call *stream, const struct trib_send *send, size_t *ret_bytes, bool *waited, struct trib_error *err)
 {
     struct tribi_grpc_conn *conn = stream->conn;
@@ -298,7 +311,7 @@ static int send_some(struct trib_grpc_call *stream, const struct trib_send *send
         if (rc != TRIB_OK)
             return rc;
         if (total > 0 || stream->out.pieces.bytes < QUEUE_MAX) {
-            rc = stream->compressing ? tribi_grpc_deflate_views(stream, send, 0) : commit(stream, send, total, err);
+            rc = compress_or_commit(stream, send, total, err);
             if (rc != TRIB_OK)
                 return rc;
             if ((send->flags & TRIB_SEND_MORE) != 0 && stream->out.committed - stream->out.sent < TAKEN_EARLY &&

@@ -58,6 +58,7 @@ struct tribi_grpc_entry {
     struct trib_view view;
     unsigned flags;  /* TRIB_RECV_MARK */
     size_t headroom; /* free bytes in front of the view, in its block */
+    bool compressed; /* on the wire */
 };
 
 /* How many bytes of a stream are held by views on blocks that are not charged to its budget. Outlives the stream. */
@@ -84,6 +85,7 @@ struct tribi_grpc_in {
     uint64_t left;       /* of the message */
     bool in_message;
     bool compressed;     /* the message */
+    bool read_compressed; /* the one that was handed out last */
     struct tribi_grpc_entry *entries;
     size_t first, count, capacity;
     size_t queued; /* bytes in entries */
@@ -284,6 +286,8 @@ bool tribi_grpc_side_ready(struct tribi_grpc_side *side);
 int tribi_grpc_receive(struct tribi_grpc_conn *conn);
 int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_t len);
 int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom); /* takes the reference */
+/* The first len bytes of a block, which count as held by the stream; takes a reference of its own. */
+int tribi_grpc_push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len);
 void tribi_grpc_place_drop(struct trib_grpc_call *stream);
 
 /* out.c, under the lock */
@@ -325,7 +329,7 @@ void tribi_grpc_trailers_complete(struct trib_grpc_call *stream);
 /* coding.c: gzip */
 int tribi_grpc_inflate_some(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last);
 void tribi_grpc_inflate_free(struct tribi_grpc_inflate *inflate);
-int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_send *send, size_t skip);
+int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_send *send, size_t total);
 void tribi_grpc_deflate_free(struct tribi_grpc_deflate *deflate);
 
 /* address.c */

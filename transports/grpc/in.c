@@ -156,7 +156,7 @@ int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsign
             return TRIB_ERR_NOMEM;
         }
         in->count++;
-        *last_entry(in) = (struct tribi_grpc_entry){ view, flags, headroom };
+        *last_entry(in) = (struct tribi_grpc_entry){ view, flags, headroom, in->compressed };
     }
     in->queued += view.len;
     tribi_grpc_notify(stream, TRIB_READABLE);
@@ -218,18 +218,24 @@ static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size
     return tribi_grpc_push(stream, (struct trib_view){ data, len, holder }, 0, 0);
 }
 
+int tribi_grpc_push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len)
+{
+    struct trib_chunk *holder;
+    int rc = lend(stream, block, len, &holder);
+
+    return rc == TRIB_OK ? tribi_grpc_push(stream, (struct trib_view){ trib_chunk_data(block), len, holder }, 0, 0) : rc;
+}
+
 /* copy: the bytes came to a place of another stream, where they cannot stay */
 static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
 {
-    struct trib_chunk *block, *holder;
+    struct trib_chunk *block;
     int rc = trib_chunk_copy(data, len, &block, NULL);
 
     if (rc != TRIB_OK)
         return rc;
     stream->in.copied += len;
-    rc = lend(stream, block, len, &holder);
-    if (rc == TRIB_OK)
-        rc = tribi_grpc_push(stream, (struct trib_view){ trib_chunk_data(block), len, holder }, 0, 0);
+    rc = tribi_grpc_push_lent(stream, block, len);
     trib_chunk_unref(block);
     return rc;
 }
