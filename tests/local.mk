@@ -6,7 +6,8 @@ libtributary_support_la_SOURCES = \
 	tests/support/conformance_check.c tests/conformance_check.h \
 	tests/support/capture.c tests/support/capture.h \
 	tests/support/data.c tests/support/data.h \
-	tests/support/fail_alloc.c tests/support/fail_alloc.h
+	tests/support/fail_alloc.c tests/support/fail_alloc.h \
+	tests/support/grpc_echo.c tests/support/grpc_echo.h
 
 script_tests += \
 	tests/check_docs.sh \
@@ -65,3 +66,6 @@ unit_tests += \
 noinst_PROGRAMS += tests/interop/grpc/server
 tests_interop_grpc_server_SOURCES = tests/interop/grpc/server.c tests/interop/grpc/proto.c tests/interop/grpc/proto.h
 tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVENT_PTHREADS_LIBS)
+
+# gRPC.
+unit_tests += tests/test_grpc_calls tests/test_grpc_hostile tests/test_grpc_wire

@@ -31,7 +31,11 @@ bool tribi_grpc_base_drives(const struct tribi_grpc_conn *conn)
 
 void tribi_grpc_ring(struct tribi_grpc_conn *conn)
 {
-    if (conn->base != NULL && !on_base(conn))
+    if (conn->base == NULL)
+        return;
+    if (on_base(conn)) /* perhaps inside the callback of another stream, which reads for all */
+        event_active(conn->woken, EV_READ, 0);
+    else
         tribi_wake_set(&conn->bell);
 }
 

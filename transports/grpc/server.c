@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { BACK_OFF_MS = 50, HANDSHAKE_SECONDS = 10 };
@@ -349,11 +350,22 @@ size_t trib_grpc_server_calls(const struct trib_grpc_server *server)
     return count_calls(server);
 }
 
+static void hang_up(struct tribi_grpc_conn *conn)
+{
+    pthread_mutex_lock(&conn->lock);
+    tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
+    tribi_grpc_conn_fail(conn, TRIB_ERR_CLOSED, 0, "the server was freed");
+    shutdown(conn->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&conn->lock);
+}
+
 void trib_grpc_server_free(struct trib_grpc_server *server)
 {
     if (server == NULL)
         return;
     drop_event(&server->tick);
+    for (struct tribi_grpc_conn *conn = server->owner.conns; conn != NULL; conn = conn->next)
+        hang_up(conn);
     tribi_grpc_owner_done(&server->owner);
     while (server->ports != NULL) {
         struct port *next = server->ports->next;

@@ -314,7 +314,6 @@ int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err)
     if (callbacks != NULL && nghttp2_option_new(&option) == 0) {
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_peer_max_concurrent_streams(option, STREAMS_MAX);
-        nghttp2_option_set_no_closed_streams(option, 1);
         rc = conn->server ? nghttp2_session_server_new2(&conn->session, callbacks, conn, option)
                           : nghttp2_session_client_new2(&conn->session, callbacks, conn, option);
     }
