@@ -18,7 +18,12 @@ script_tests += \
 
 # The message layer, and the captured sessions that it is measured by.
 unit_tests += \
+	tests/test_arrow \
+	tests/test_serializer \
 	tests/test_session_machine \
+	tests/test_spark_data \
+	tests/test_spark_init \
+	tests/test_spark_reply \
 	tests/test_vectors
 EXTRA_DIST += tests/data/spark-4.3.0
 

@@ -116,6 +116,9 @@ static int memory_send(void *self, const struct trib_send *send, size_t *ret_byt
             len = memory->send_max - taken;
         if (len > 0)
             keep(memory, send->views[i].data, len);
+        if (memory->watched != NULL && send->views[i].data >= memory->watched &&
+            send->views[i].data < memory->watched + memory->watched_len)
+            memory->watched_sent += len;
         taken += len;
     }
     *ret_bytes = taken;

@@ -45,6 +45,9 @@ struct memory_channel {
     size_t output_len;
     size_t output_room;
     bool finished; /* the writing direction was */
+    const uint8_t *watched; /* if set: how many bytes were sent that lie in these, by reference */
+    size_t watched_len;
+    size_t watched_sent;
 };
 
 /* `memory` must outlive the channel, and is done with by memory_done(). */

@@ -25,4 +25,8 @@ void data_done(struct data_file *file);
 char **data_list(const char *sub, const char *suffix, size_t *ret_count);
 void data_list_free(char **names);
 
+/* Split points of a file are tried in steps of this: 1, but more where everything is slowed down manyfold (valgrind, a sanitizer of threads), or
+ * the environment's TRIB_SPLIT_STEP. */
+size_t data_split_step(void);
+
 #endif
