@@ -33,11 +33,13 @@ unit_tests += \
 	tests/test_conformance_chunk_listen \
 	tests/test_conformance_kill \
 	tests/test_conformance_module \
+	tests/test_conformance_sessions \
 	tests/test_conformance_stdio \
 	tests/test_conformance_trace \
 	tests/test_conformance_unix \
 	tests/test_conformance_unix_listen \
 	tests/test_stdio_process
+tests_test_conformance_sessions_SOURCES = tests/test_conformance_sessions.c examples/04-stdio-transport/stdio.c
 tests_test_conformance_stdio_SOURCES = tests/test_conformance_stdio.c examples/04-stdio-transport/stdio.c
 tests_test_stdio_process_SOURCES = tests/test_stdio_process.c examples/04-stdio-transport/stdio.c
 tests_test_conformance_module_LDADD = libtributary-support.la libtributary-conformance.la libtributary.la \
