@@ -20,6 +20,7 @@ script_tests += \
 unit_tests += \
 	tests/test_arrow \
 	tests/test_serializer \
+	tests/test_serve_channels \
 	tests/test_session_machine \
 	tests/test_spark_data \
 	tests/test_spark_init \

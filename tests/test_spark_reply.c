@@ -13,7 +13,7 @@ static const struct trib_event no_event = TRIB_EVENT_INIT_EMPTY;
 
 /* ---- Events by letter -------------------------------------------------------------------------------------------- */
 
-static struct capture arrow;       /* holds a stream: 456 bytes at 4519 */
+static struct capture arrow; /* holds a stream: 456 bytes at 4519 */
 static struct trib_arrow_message messages[2];
 static uint8_t aligned[512] __attribute__((aligned(64)));
 
@@ -43,7 +43,11 @@ static struct trib_event event_of(char letter)
     const char *at = strchr(kinds, letter == 'B' ? 'M' : letter == 'x' ? 'f' : letter);
 
     event.kind = at != NULL ? (enum trib_event_kind)(at - kinds) : TRIB_EVENT_ACCUMULATORS;
-    event.number = letter == '2' ? 2 : letter == 'P' ? 4711 : letter == 'f' || letter == 'G' ? 1 : letter == 'D' ? TRIB_DATA_FRAMES : 0;
+    event.number = letter == '2'                    ? 2
+                   : letter == 'P'                  ? 4711
+                   : letter == 'f' || letter == 'G' ? 1
+                   : letter == 'D'                  ? TRIB_DATA_FRAMES
+                                                    : 0;
     event.bytes.data = (const uint8_t *)"text";
     event.bytes.len = 4;
     event.arrow = messages[letter == 'B'];
@@ -62,7 +66,8 @@ static int put_letters(const char *letters, enum trib_side from, enum trib_hands
     int rc = TRIB_OK;
 
     options.handshake = handshake;
-    ck_assert_int_eq(trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), from, &options, &sender, err), TRIB_OK);
+    ck_assert_int_eq(trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), from, &options, &sender, err),
+                     TRIB_OK);
     for (const char *letter = letters; *letter != '\0' && rc == TRIB_OK; letter++) {
         struct trib_event event = event_of(*letter);
         rc = trib_sender_put(sender, &event, err);
@@ -170,24 +175,15 @@ struct place {
 static const char all_letters[] = "APIDGSMBsFNdfxXT02a";
 
 static const struct place places[] = {
-    {"", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "SFNXT02"},
-    {"", TRIB_FROM_WORKER, TRIB_HANDSHAKE_PID, "P"},
-    {"P", TRIB_FROM_WORKER, TRIB_HANDSHAKE_TCP_DAEMON, "A"},
-    {"", TRIB_FROM_WORKER, TRIB_HANDSHAKE_TCP_DIRECT, "A"},
-    {"F", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "FNXT02"},
-    {"S", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "MBs"},
-    {"SMBs", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "XT02"},
-    {"T", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "X02"},
-    {"2a", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "a"},
-    {"0", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "fx"},
-    {"0f", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, ""},
-    {"X", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, ""},
-    {"", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "I"},
-    {"", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_TCP_DAEMON, "A"},
-    {"I", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "D"},
-    {"ID", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "FNd"},
-    {"IDd", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "fx"},
-    {"IDdf", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, ""},
+    {"", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "SFNXT02"},  {"", TRIB_FROM_WORKER, TRIB_HANDSHAKE_PID, "P"},
+    {"P", TRIB_FROM_WORKER, TRIB_HANDSHAKE_TCP_DAEMON, "A"}, {"", TRIB_FROM_WORKER, TRIB_HANDSHAKE_TCP_DIRECT, "A"},
+    {"F", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "FNXT02"},  {"S", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "MBs"},
+    {"SMBs", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "XT02"}, {"T", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "X02"},
+    {"2a", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "a"},      {"0", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, "fx"},
+    {"0f", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, ""},       {"X", TRIB_FROM_WORKER, TRIB_HANDSHAKE_NONE, ""},
+    {"", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "I"},        {"", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_TCP_DAEMON, "A"},
+    {"I", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "D"},       {"ID", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "FNd"},
+    {"IDd", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, "fx"},    {"IDdf", TRIB_FROM_ENGINE, TRIB_HANDSHAKE_NONE, ""},
 };
 
 START_TEST(test_order)
@@ -212,6 +208,48 @@ START_TEST(test_order)
         memory_done(&memory);
         memory_done(&before);
     }
+}
+END_TEST
+
+/* ---- Without waiting ----------------------------------------------------------------------------------------------- */
+
+/* A channel that is full most of the time: the same event again and again until it is taken, and nothing is written twice. */
+START_TEST(test_put_again)
+{
+    static const size_t gathers[] = {1, 16, 100, 300};
+    const struct reply *reply = &replies[_i];
+    struct trib_message_options options = TRIB_MESSAGE_OPTIONS_INIT;
+    struct memory_channel waiting;
+    struct trib_error err;
+
+    options.handshake = reply->handshake;
+    ck_assert_int_eq(put_letters(reply->letters, TRIB_FROM_WORKER, reply->handshake, &waiting, &err), TRIB_OK);
+    for (size_t i = 0; i < sizeof(gathers) / sizeof(gathers[0]); i++) {
+        struct memory_channel memory;
+        struct trib_channel *channel = memory_channel_gather(&memory, gathers[i]);
+        struct trib_writer *writer = trib_channel_writer(channel);
+        struct trib_sender *sender;
+        int rc;
+        memory.refuse = 3;
+        memory.send_max = 10;
+        trib_writer_set_deadline(writer, TRIB_NOWAIT);
+        ck_assert_int_eq(trib_sender_new(&trib_dialect_spark_socket, writer, TRIB_FROM_WORKER, &options, &sender, &err), TRIB_OK);
+        for (const char *letter = reply->letters; *letter != '\0'; letter++) {
+            struct trib_event event = event_of(*letter);
+            while ((rc = trib_sender_put(sender, &event, &err)) == TRIB_AGAIN)
+                ;
+            ck_assert_msg(rc == TRIB_OK, "%s", err.message);
+        }
+        while ((rc = trib_writer_flush(writer, &err)) == TRIB_AGAIN)
+            ;
+        ck_assert_int_eq(rc, TRIB_OK);
+        ck_assert_uint_eq(memory.output_len, reply->len);
+        ck_assert_mem_eq(memory.output, waiting.output, reply->len);
+        trib_sender_free(sender);
+        trib_channel_free(channel);
+        memory_done(&memory);
+    }
+    memory_done(&waiting);
 }
 END_TEST
 
@@ -274,8 +312,10 @@ START_TEST(test_events_that_make_no_sense)
     struct trib_sender *worker, *engine;
     struct trib_error err;
 
-    ck_assert_int_eq(trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), TRIB_FROM_WORKER, NULL, &worker, &err), TRIB_OK);
-    ck_assert_int_eq(trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), TRIB_FROM_ENGINE, NULL, &engine, &err), TRIB_OK);
+    ck_assert_int_eq(
+        trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), TRIB_FROM_WORKER, NULL, &worker, &err), TRIB_OK);
+    ck_assert_int_eq(
+        trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), TRIB_FROM_ENGINE, NULL, &engine, &err), TRIB_OK);
     event.kind = TRIB_EVENT_INIT;
     ck_assert_int_eq(trib_sender_put(engine, &event, &err), TRIB_ERR_USAGE);
     event.kind = TRIB_EVENT_ACCUMULATORS;
@@ -320,6 +360,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_checked_fixture(tcase, load_messages, NULL);
     tcase_add_loop_test(tcase, test_there_and_back, 0, sizeof(replies) / sizeof(replies[0]));
+    tcase_add_loop_test(tcase, test_put_again, 0, sizeof(replies) / sizeof(replies[0]));
     tcase_add_test(tcase, test_fields);
     tcase_add_loop_test(tcase, test_order, 0, sizeof(places) / sizeof(places[0]));
     tcase_add_loop_test(tcase, test_wrong, 0, sizeof(wrongs) / sizeof(wrongs[0]));
