@@ -95,7 +95,8 @@ static bool send_part(struct conform_env *env, struct trib_writer *writer, const
     return true;
 }
 
-/* Takes until all has been taken, or until TRIB_AGAIN where the deadline says so; the take that met it is asked for again next time. */
+/* Takes until all has been taken, or until TRIB_AGAIN where the deadline says so; the take that met it is asked for again next
+ * time. */
 static bool take_part(struct conform_env *env, struct trib_reader *reader, const struct file *file, size_t *done, size_t *turn,
                       int64_t deadline)
 {

@@ -1,4 +1,5 @@
-/* Every captured session over every channel, in two parts, at each split point: parsed by the message layer, written back by it, equal to the byte. */
+/* Every captured session over every channel, in two parts, at each split point: parsed by the message layer, written back by
+ * it, equal to the byte. */
 #include "tests/support/balance.h"
 #include "tests/support/capture.h"
 
