@@ -67,3 +67,25 @@ unit_tests += \
 	tests/test_uri \
 	tests/test_writer \
 	tests/test_writer_messages
+
+# Errors, chunks, the pool, budgets, queues and readers.
+libtributary_support_la_SOURCES += tests/support/feed.c tests/support/feed.h tests/support/pipe.c tests/support/pipe.h
+unit_tests += \
+	tests/test_budget \
+	tests/test_chunk \
+	tests/test_error \
+	tests/test_pool \
+	tests/test_queue \
+	tests/test_queue_ends \
+	tests/test_queue_threads \
+	tests/test_reader_events \
+	tests/test_reader_feed \
+	tests/test_reader_limits \
+	tests/test_reader_model \
+	tests/test_reader_parse \
+	tests/test_reader_pull \
+	tests/test_reader_stats \
+	tests/test_reader_take \
+	tests/test_reader_wait
+tests_test_reader_events_LDADD = $(LDADD) $(LIBEVENT_PTHREADS_LIBS)
+slow_tests += tests/slow_memory
