@@ -1,4 +1,5 @@
-# Pages, the man page (dist_man1_MANS += doc/tributary.1), and HTML from the headers' comments.
+# Pages, the man page, and HTML from the headers' comments.
+dist_man1_MANS += doc/tributary.1
 EXTRA_DIST += doc/architecture.md doc/ownership.md doc/writing-a-transport.md doc/errors.md doc/benchmarks.md
 
 html-doc: doc/Doxyfile
