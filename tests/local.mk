@@ -89,3 +89,6 @@ unit_tests += \
 	tests/test_reader_wait
 tests_test_reader_events_LDADD = $(LDADD) $(LIBEVENT_PTHREADS_LIBS)
 slow_tests += tests/slow_memory
+
+# The command, on good and on bad input.
+script_tests += tests/test_tool.sh
