@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* nanoarrow verifies a flatbuffer whole, but gives row count and codec only with a decoder that knows the schema. Offsets are safe here
- * because its verifier has walked the same ones. */
+/* nanoarrow verifies a flatbuffer whole, but gives row count and codec only with a decoder that knows the schema. Offsets are
+ * safe here because its verifier has walked the same ones. */
 
 static uint16_t get_le16(const uint8_t *at)
 {
