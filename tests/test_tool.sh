@@ -313,7 +313,7 @@ unset TMPDIR
 mkdir data
 cp "$vectors"/c-map-in-arrow.uds-direct.* data
 tamper 425
-mv other.worker-to-engine.bin data/c-map-in-arrow.uds-direct.worker-to-engine.bin
+mv -f other.worker-to-engine.bin data/c-map-in-arrow.uds-direct.worker-to-engine.bin
 runs 1 demo --data data --bytes 0 --over chunk:a
 is 'demo: what is wrong is told, once' [ "$(grep -c 'byte 425 differs' err)" -eq 1 ]
 
