@@ -30,8 +30,8 @@ static bool write_until_full(struct conform_env *env, struct trib_writer *writer
     return true;
 }
 
-/* Reader's budget, writer's gathering (as much again where it may not wait) and the system's buffers, which count more than the bytes, are all that
- * can be in flight. */
+/* Reader's budget, writer's gathering (as much again where it may not wait) and the system's buffers, which count more than
+ * the bytes, are all that can be in flight. */
 static bool slow_reader_rounds(struct conform_env *env, struct conform_pair *pair, size_t *ret_sent, size_t *ret_read)
 {
     const size_t bound = 2 * 256 * KIB + 2 * 16 * KIB + 4 * 64 * KIB + 512 * KIB;

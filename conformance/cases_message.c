@@ -1,4 +1,5 @@
-/* Cases about messages: their ends arrive as marks where the channel has marks, and their brackets are checked where it has none. */
+/* Cases about messages: their ends arrive as marks where the channel has marks, and their brackets are checked where it has
+ * none. */
 #include "conformance/suite-internal.h"
 
 static const size_t lens[] = { 1,    0,    2,     3,     0,     0,      100,    4095,    4096, 4097,

@@ -137,7 +137,8 @@ static bool one_byte_chunks(struct conform_env *env)
 
 /* ---- Takes around the borders of chunks ------------------------------------------------------------------------ */
 
-/* Four chunks, of which `first` bytes, then n, then the rest are taken. All of it fits into any channel's buffers, so one thread does. */
+/* Four chunks, of which `first` bytes, then n, then the rest are taken. All of it fits into any channel's buffers, so one
+ * thread does. */
 static bool take_across(struct conform_env *env, struct conform_pair *pair, uint64_t *offset, size_t chunk, size_t first, size_t n)
 {
     size_t len = 4 * chunk;

@@ -112,7 +112,8 @@ void conform_close(struct conform_env *env, struct conform_pair *pair);
 
 /* ---- Threads: joined at the end of the case where it did not do so, its channels cancelled before --------------- */
 
-/* *arg must live until the join, also after a failure: it comes from conform_memory(). NULL: it could not be started, and has failed. */
+/* *arg must live until the join, also after a failure: it comes from conform_memory(). NULL: it could not be started, and has
+ * failed. */
 struct conform_task *conform_start(struct conform_env *env, bool (*run)(struct conform_env *env, void *arg), void *arg);
 
 /* Waits for its end. False where starting (task NULL) or the task itself has failed. */
@@ -124,7 +125,8 @@ void *conform_memory(struct conform_env *env, size_t size);
 /* Lets others run for a moment; false when the case has run out of patience. */
 bool conform_pause(struct conform_env *env);
 
-/* Waits until the task has certainly come to the call in which it will block, probably longer. What follows must be right either way. */
+/* Waits until the task has certainly come to the call in which it will block, probably longer. What follows must be right
+ * either way. */
 void conform_let_block(struct conform_task *task);
 
 /* ---- Patterned bytes ------------------------------------------------------------------------------------------- */

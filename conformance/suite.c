@@ -73,8 +73,8 @@ static void cancel_all(struct conform_env *env)
     }
 }
 
-/* A case that takes too long is cancelled, so that its blocked calls return and it fails with the text of one of them. One that hangs even
- * so holds objects that cannot be freed: that ends the process. */
+/* A case that takes too long is cancelled, so that its blocked calls return and it fails with the text of one of them. One
+ * that hangs even so holds objects that cannot be freed: that ends the process. */
 static void *watchdog_main(void *arg)
 {
     struct conform_env *env = arg;

@@ -46,7 +46,8 @@ static void ask(struct trib_writer *writer, void *arg)
         give_up("ask", code, &err);
 }
 
-/* far: hands on what it holds, then reads more, until one of the two says TRIB_AGAIN. A view is held by a reference, not by a copy. */
+/* far: hands on what it holds, then reads more, until one of the two says TRIB_AGAIN. A view is held by a reference, not by a
+ * copy. */
 static void answer(struct echo *echo)
 {
     struct trib_reader *reader = trib_channel_reader(echo->far);

@@ -2,6 +2,7 @@
 #include "alloc-internal.h"
 
 #include <tributary/alloc.h>
+#include <tributary/chunk.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ void trib_set_allocator(const struct trib_allocator *allocator)
 {
     size_t size = allocator == NULL ? 0 : allocator->size;
 
+    trib_pool_trim(); /* its idle blocks go back to whom they came from */
     current = default_allocator;
     if (allocator == NULL || !usable(allocator))
         return;

@@ -56,13 +56,28 @@ size_t trib_budget_limit(const struct trib_budget *budget)
     return budget->limit;
 }
 
+/* What was held at one moment: `charged` must not have moved while `released` was read. Where it does again and again, too little
+ * rather than too much: what was charged and released in between may be many times what was ever held. */
+static size_t held_at_once(const struct trib_budget *budget, size_t charged, size_t *ret_released)
+{
+    size_t released = 0, again = charged;
+
+    for (int tries = 0; tries < 8; tries++) {
+        charged = again;
+        released = atomic_load_explicit(&budget->released, memory_order_acquire);
+        again = atomic_load_explicit(&budget->charged, memory_order_acquire);
+        if (again == charged)
+            break;
+    }
+    *ret_released = released;
+    return charged - released <= SIZE_MAX / 2 ? charged - released : 0;
+}
+
 size_t trib_budget_held(const struct trib_budget *budget)
 {
-    /* Read in this order the difference cannot be negative: what is released was charged before. */
-    size_t released = atomic_load_explicit(&budget->released, memory_order_acquire);
-    size_t charged = atomic_load_explicit(&budget->charged, memory_order_acquire);
+    size_t released;
 
-    return charged - released;
+    return held_at_once(budget, atomic_load_explicit(&budget->charged, memory_order_acquire), &released);
 }
 
 size_t trib_budget_peak(const struct trib_budget *budget)
@@ -73,14 +88,15 @@ size_t trib_budget_peak(const struct trib_budget *budget)
 void tribi_budget_charge(struct trib_budget *budget, size_t bytes)
 {
     size_t charged = atomic_fetch_add_explicit(&budget->charged, bytes, memory_order_acq_rel) + bytes;
-    size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed), held;
+    size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed), held, released;
 
     atomic_fetch_add_explicit(&budget->taken, 1, memory_order_relaxed);
-    /* With an old copy of `released` this is too much rather than too little: only what looks like a new peak is looked at closely. */
+    /* With an old copy of `released` this is too much rather than too little: only what looks like a new peak is looked at
+     * closely. */
     if (charged - atomic_load_explicit(&budget->known_released, memory_order_relaxed) <= peak)
         return;
-    held = charged - atomic_load_explicit(&budget->released, memory_order_acquire);
-    atomic_store_explicit(&budget->known_released, charged - held, memory_order_relaxed);
+    held = held_at_once(budget, charged, &released);
+    atomic_store_explicit(&budget->known_released, released, memory_order_relaxed);
     while (held > peak &&
            !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, held, memory_order_relaxed, memory_order_relaxed))
         ;

@@ -52,8 +52,8 @@ size_t tribi_pool_block_size(size_t len);
 /* Bytes of chunk count against budget until its last unref. Only for a chunk with one reference, ours, and no budget yet. */
 void tribi_chunk_charge(struct trib_chunk *chunk, struct trib_budget *budget, size_t bytes);
 
-/* The same for a view that may be shared: *view holds one reference of ours; where it is not the only one, or the chunk is charged to somebody already, the
- * view gets a sub-chunk of its own as holder. */
+/* The same for a view that may be shared: *view holds one reference of ours; where it is not the only one, or the chunk is
+ * charged to somebody already, the view gets a sub-chunk of its own as holder. */
 int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, struct trib_error *err);
 
 struct tribi_budget_watch {
@@ -63,9 +63,10 @@ struct tribi_budget_watch {
     struct tribi_budget_watch *next;
 };
 
-/* What chargers and releasers write lies on cache lines of their own: at 20 million hand-overs a second a shared line costs more than all the rest.
- * A budget lives until its last owner and its last charge have gone. Charges are counted up in `taken`, down in `left`, which starts so high that it cannot reach 0 before the last
- * owner has put the two together; then whoever brings it to 0 frees, and nobody looks at the budget after its own step. */
+/* What chargers and releasers write lies on cache lines of their own: at 20 million hand-overs a second a shared line costs more
+ * than all the rest. A budget lives until its last owner and its last charge have gone. Charges are counted up in `taken`, down
+ * in `left`, which starts so high that it cannot reach 0 before the last owner has put the two together; then whoever brings it
+ * to 0 frees, and nobody looks at the budget after its own step. */
 #define TRIBI_BUDGET_OWNED ((uint64_t)1 << 62)
 struct trib_budget {
     size_t high, limit;

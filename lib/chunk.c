@@ -3,7 +3,6 @@
 
 #include <tributary/transport.h>
 
-
 #include <string.h>
 
 static struct trib_chunk *header_new(enum tribi_chunk_kind kind, const void *data, size_t len)
@@ -15,6 +14,7 @@ static struct trib_chunk *header_new(enum tribi_chunk_kind kind, const void *dat
     atomic_init(&chunk->refs, 1);
     chunk->kind = (uint8_t)kind;
     chunk->budget = NULL;
+    chunk->charge = 0;
     chunk->data = (uint8_t *)(uintptr_t)data; /* never written: trib_chunk_writable() gives pool blocks only */
     chunk->len = len;
     return chunk;
@@ -28,8 +28,11 @@ int trib_chunk_new(size_t len, size_t align, struct trib_chunk **ret_chunk, stru
 int trib_chunk_copy(const void *data, size_t len, struct trib_chunk **ret_chunk, struct trib_error *err)
 {
     struct trib_chunk *chunk;
-    int rc = tribi_pool_get(len, 1, &chunk, err);
+    int rc;
 
+    if (data == NULL && len > 0)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "copy %zu bytes: the address is NULL", len);
+    rc = tribi_pool_get(len, 1, &chunk, err);
     if (rc != TRIB_OK)
         return rc;
     if (len > 0)
@@ -60,7 +63,7 @@ int trib_chunk_sub(struct trib_chunk *chunk, size_t offset, size_t len, struct t
 
     if (offset > chunk->len || len > chunk->len - offset)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "sub-chunk [%zu, +%zu): the chunk has %zu bytes", offset, len, chunk->len);
-    sub = header_new(TRIBI_CHUNK_SUB, chunk->data + offset, len);
+    sub = header_new(TRIBI_CHUNK_SUB, offset > 0 ? chunk->data + offset : chunk->data, len);
     if (sub == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "sub-chunk of %zu bytes: no memory", len);
     sub->u.parent = trib_chunk_ref(chunk);
@@ -75,7 +78,8 @@ struct trib_chunk *trib_chunk_ref(struct trib_chunk *chunk)
     return chunk;
 }
 
-static void destroy(struct trib_chunk *chunk)
+/* Returns the chunk that this one kept alive, or NULL. */
+static struct trib_chunk *destroy(struct trib_chunk *chunk)
 {
     struct trib_budget *budget = chunk->budget;
     size_t charge = chunk->charge;
@@ -92,17 +96,15 @@ static void destroy(struct trib_chunk *chunk)
     }
     if (budget != NULL)
         tribi_budget_release(budget, charge);
-    trib_chunk_unref(parent);
+    return parent;
 }
 
 struct trib_chunk *trib_chunk_unref(struct trib_chunk *chunk)
 {
-    if (chunk == NULL)
-        return NULL;
     /* Who sees 1 holds the only reference: nobody else can add one, so the locked subtraction is not needed. */
-    if (atomic_load_explicit(&chunk->refs, memory_order_acquire) == 1 ||
-        atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) == 1)
-        destroy(chunk);
+    while (chunk != NULL && (atomic_load_explicit(&chunk->refs, memory_order_acquire) == 1 ||
+                             atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) == 1))
+        chunk = destroy(chunk);
     return NULL;
 }
 
@@ -173,7 +175,8 @@ int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, struct
     return TRIB_OK;
 }
 
-/* What may be read ahead without going above the high mark; a little where even that is full, for a read of a few bytes is the costlier evil. */
+/* What may be read ahead without going above the high mark; a little where even that is full, for a read of a few bytes is the
+ * costlier evil. */
 static size_t ahead_allowed(const struct trib_budget *budget, size_t held, size_t must, size_t ahead)
 {
     const size_t least = 4096;

@@ -28,8 +28,10 @@ const char *trib_code_name(int code)
     return "TRIB_ERR_UNKNOWN";
 }
 
+enum { TEXT_MAX = sizeof(((struct trib_error *)NULL)->message) };
+
 /* strerror_r comes in two kinds that differ in what they return; both are served. */
-static void append_errno(struct trib_error *err, size_t used, int sys_errno)
+static void append_errno(char *message, size_t used, int sys_errno)
 {
     char text[128] = "";
 #if defined(__GLIBC__) && defined(_GNU_SOURCE)
@@ -37,22 +39,22 @@ static void append_errno(struct trib_error *err, size_t used, int sys_errno)
 #else
     const char *reason = strerror_r(sys_errno, text, sizeof(text)) == 0 ? text : "unknown error";
 #endif
-    if (used < sizeof(err->message))
-        snprintf(err->message + used, sizeof(err->message) - used, ": %s", reason);
+    if (used < TEXT_MAX)
+        snprintf(message + used, TEXT_MAX - used, ": %s", reason);
 }
 
 static void fill(struct trib_error *err, int code, int sys_errno, const char *format, va_list arguments)
 {
-    int length;
+    char message[TEXT_MAX] = ""; /* not err's own: the arguments may lie in there */
+    int length = vsnprintf(message, sizeof(message), format, arguments);
 
-    memset(err, 0, offsetof(struct trib_error, message));
-    err->code = code;
-    err->sys_errno = sys_errno;
-    length = vsnprintf(err->message, sizeof(err->message), format, arguments);
     if (length < 0)
-        err->message[0] = '\0';
+        message[0] = '\0';
     if (sys_errno != 0)
-        append_errno(err, length < 0 ? 0 : (size_t)length, sys_errno);
+        append_errno(message, length < 0 ? 0 : (size_t)length, sys_errno);
+    *err = (struct trib_error){.code = code, .sys_errno = sys_errno};
+    for (size_t i = 0; message[i] != '\0'; i++)
+        err->message[i] = message[i] == '\n' || message[i] == '\r' ? ' ' : message[i]; /* one line, whoever wrote it */
 }
 
 int trib_error_set(struct trib_error *err, int code, int sys_errno, const char *format, ...)

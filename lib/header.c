@@ -1,7 +1,9 @@
-/* Headers of chunks, kept in small per-thread magazines: a hand-over between two threads makes one and lets it go on the other side.
+/* Headers of chunks, kept in small per-thread magazines: a hand-over between two threads makes one and lets it go
+ * on the other side.
  *
- * Why: malloc() serves this pattern (all allocations on one thread, all frees on another) at about 100 ns for the pair, since its per-thread cache holds seven; with the
- * magazines it is about 10 ns. Measured with `bench/run chunk`, hand-overs: 9 million a second without, 25 million with them. */
+ * Why: malloc() serves this pattern (all allocations on one thread, all frees on another) at about 100 ns for the pair, since its
+ * per-thread cache holds seven; with the magazines it is about 10 ns. Measured with `bench/run chunk`, hand-overs: 9 million a
+ * second without, 25 million with them. */
 #include "chunk-internal.h"
 
 #include "alloc-internal.h"
@@ -52,7 +54,8 @@ static void make_key(void)
     have_key = pthread_key_create(&key, free_magazine) == 0;
 }
 
-/* Only memory of malloc() is kept, so that another allocator sees every allocation, and gets back all that it gave; and sanitizers every use after the end. */
+/* Only memory of malloc() is kept, so that another allocator sees every allocation, and gets back all that it gave; and
+ * sanitizers every use after the end. */
 static bool may_keep(void)
 {
 #if defined(__SANITIZE_ADDRESS__)

@@ -7,7 +7,7 @@ libtributary_core_la_SOURCES = \
 	lib/chunk-internal.h lib/chunk.c lib/header.c lib/pool.c \
 	lib/error.c \
 	lib/listener.c \
-	lib/queue.c \
+	lib/queue-internal.h lib/queue.c \
 	lib/reader-internal.h lib/reader.c lib/reader_feed.c lib/reader_parse.c lib/reader_pieces.c lib/reader_take.c \
 	lib/transport.c \
 	lib/uri.c \

@@ -222,7 +222,8 @@ void tribi_pool_put(struct trib_chunk *chunk)
 
     pthread_mutex_lock(&pool.lock);
     pool.used -= chunk->u.block.size;
-    keep = chunk->size_class != NOT_KEPT && pool.idle + chunk->u.block.size <= pool.keep_bytes;
+    keep = chunk->size_class != NOT_KEPT && chunk->u.block.size <= pool.keep_bytes &&
+           pool.idle <= pool.keep_bytes - chunk->u.block.size;
     if (keep)
         link_idle(chunk, now);
     expired = look_for_idle(now);
@@ -232,13 +233,37 @@ void tribi_pool_put(struct trib_chunk *chunk)
     give_back_all(expired);
 }
 
+/* Under the lock: takes out so many blocks that no more than keep_bytes are idle, large ones first. */
+static struct trib_chunk *take_surplus(void)
+{
+    struct trib_chunk *list = NULL;
+
+    for (unsigned c = CLASSES; c-- > 0;)
+        while (pool.oldest[c] != NULL && pool.idle > pool.keep_bytes) {
+            struct trib_chunk *chunk = pool.oldest[c];
+            unlink_idle(chunk);
+            chunk->u.block.older = list;
+            list = chunk;
+        }
+    return list;
+}
+
 void trib_pool_configure(const struct trib_pool_options *options)
 {
+    struct trib_pool_options o = {sizeof(o), (size_t)64 << 20, 1000};
+    struct trib_chunk *list;
+
+    if (options != NULL)
+        memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+    if (o.keep_ms < 0)
+        o.keep_ms = 0;
     pthread_mutex_lock(&pool.lock);
-    pool.keep_bytes = options->keep_bytes;
-    pool.keep_ns = options->keep_ms * 1000000;
+    pool.keep_bytes = o.keep_bytes;
+    pool.keep_ns = o.keep_ms < INT64_MAX / 2000000 ? o.keep_ms * 1000000 : INT64_MAX / 2;
     pool.next_look = 0;
+    list = take_surplus();
     pthread_mutex_unlock(&pool.lock);
+    give_back_all(list);
 }
 
 void trib_pool_trim(void)

@@ -2,6 +2,7 @@
 #include <tributary/queue.h>
 
 #include "chunk-internal.h"
+#include "queue-internal.h"
 #include "wait-internal.h"
 
 #include <tributary/alloc.h>
@@ -41,6 +42,7 @@ struct trib_queue {
     atomic_size_t bytes_in;
     struct segment *tail_segment;   /* producer's own from here */
     size_t tail_index, pushed, known_popped, known_released;
+    size_t turned_away;             /* the bytes that found no room last: on_room waits for as many */
 
     char pad2[64];
     atomic_size_t head; /* entries popped */
@@ -48,15 +50,16 @@ struct trib_queue {
     struct segment *head_segment;   /* consumer's own from here */
     size_t head_index, popped, known_pushed;
 
-    /* What a consumer without bytes says to a producer without room: how much may be held, how much of it will be given back, and what the
-     * producer answers where its next chunk is too large for the hard limit. */
+    /* What a consumer without bytes says to a producer without room: how much may be held, how much of it will be given back, and
+     * what the producer answers where its next chunk is too large for the hard limit. */
     char pad3[64];
     atomic_size_t allowed;
     atomic_size_t spare_held;
     atomic_size_t refused;
 };
 
-/* At each release while the producer waits. It is woken for a quarter of the budget, not for each chunk; should the consumer run dry before, that wakes it too. */
+/* At each release while the producer waits. It is woken for a quarter of the budget, not for each chunk; should the consumer run
+ * dry before, that wakes it too. */
 static void wake_producer(void *arg)
 {
     struct trib_queue *queue = arg;
@@ -150,6 +153,7 @@ static struct slot *ring_place(struct trib_queue *queue)
             next = trib_alloc(sizeof(*next));
         if (next == NULL)
             return NULL;
+        next->next = NULL;
         queue->tail_segment->next = next;
         queue->tail_segment = next;
         queue->tail_index = 0;
@@ -181,7 +185,10 @@ struct trib_queue *trib_queue_unref(struct trib_queue *queue)
         return NULL;
     tribi_budget_unwatch(queue->budget, &queue->watch);
     drain(queue);
-    trib_free(queue->head_segment);
+    for (struct segment *segment = queue->head_segment, *next; segment != NULL; segment = next) {
+        next = segment->next; /* one may have been added for an entry that never came */
+        trib_free(segment);
+    }
     trib_free(atomic_load(&queue->spare));
     tribi_gate_done(&queue->bytes);
     tribi_gate_done(&queue->room);
@@ -207,7 +214,8 @@ static size_t held_now(struct trib_queue *queue)
     return atomic_load_explicit(&queue->budget->charged, memory_order_relaxed) - queue->known_released;
 }
 
-/* The budget is full and the consumer has nothing: it is owed what it waits for, at least one chunk, as far as the hard limit goes. */
+/* The budget is full and the consumer has nothing: it is owed what it waits for, at least one chunk, as far as the hard limit
+ * goes. */
 static bool owed(struct trib_queue *queue, size_t len, size_t held)
 {
     size_t allowed = atomic_load(&queue->allowed), limit = queue->budget->limit, spare = atomic_load(&queue->spare_held);
@@ -258,6 +266,7 @@ static bool room_or_end(void *arg)
 static int wait_for_room(struct trib_queue *queue, size_t len, int64_t deadline, struct trib_error *err)
 {
     struct room_query query = {queue, len};
+    bool hooked = queue->watch.active;
     int rc;
 
     if (deadline == TRIB_NOWAIT)
@@ -273,7 +282,8 @@ static int wait_for_room(struct trib_queue *queue, size_t len, int64_t deadline,
     } else {
         rc = tribi_gate_wait(&queue->room, deadline);
     }
-    tribi_budget_unwatch(queue->budget, &queue->watch);
+    if (!hooked)
+        tribi_budget_unwatch(queue->budget, &queue->watch);
     if (rc == TRIB_ERR_TIMEOUT && !room_or_end(&query))
         return trib_error_set(err, rc, 0, "push %zu bytes to a queue: its budget of %zu bytes is full (%zu held)", len,
                               queue->budget->high, trib_budget_held(queue->budget));
@@ -301,23 +311,36 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
     if (rc != TRIB_OK)
         return rc;
     while ((rc = push_ended(queue, err)) == TRIB_OK && !has_room(queue, view->len)) {
+        tribi_gate_notify(&queue->bytes); /* what TRIB_QUEUE_MORE held back: room comes only from a consumer that is awake */
+        queue->turned_away = view->len;
         rc = wait_for_room(queue, view->len, deadline, err);
         if (rc != TRIB_OK)
             return rc;
     }
     if (rc != TRIB_OK)
         return rc;
+    if (view->len == 0 && (flags & TRIB_RECV_MARK) == 0) { /* nothing to tell */
+        trib_view_release(view);
+        return TRIB_OK;
+    }
     slot = ring_place(queue);
-    if (slot == NULL)
+    if (slot == NULL) {
+        tribi_gate_notify(&queue->bytes);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "push to a queue: no memory");
+    }
     if (view->len > 0) {
         rc = tribi_view_charge(view, queue->budget, err);
-        if (rc != TRIB_OK)
+        if (rc != TRIB_OK) {
+            tribi_gate_notify(&queue->bytes);
             return rc;
+        }
     }
     slot->view = *view;
     slot->flags = flags & TRIB_RECV_MARK;
     *view = (struct trib_view){.data = NULL};
+    queue->turned_away = 0;
+    if (atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0)
+        atomic_store(&queue->refused, 0); /* a smaller one was found */
     ring_publish(queue, slot);
     if (queue->watch.active && atomic_load_explicit(&queue->room.armed, memory_order_relaxed) == 0)
         tribi_budget_unwatch(queue->budget, &queue->watch); /* left by a hook that has run */
@@ -340,6 +363,15 @@ void trib_queue_finish(struct trib_queue *queue, int code, const char *text)
     tribi_gate_notify(&queue->bytes);
 }
 
+bool tribi_queue_over(const struct trib_queue *queue, int *ret_code)
+{
+    if (!atomic_load_explicit(&queue->done, memory_order_acquire) ||
+        atomic_load_explicit(&queue->tail, memory_order_relaxed) != queue->popped)
+        return false;
+    *ret_code = queue->done_code;
+    return true;
+}
+
 bool trib_queue_finished(const struct trib_queue *queue)
 {
     return atomic_load_explicit(&queue->done, memory_order_relaxed);
@@ -347,7 +379,7 @@ bool trib_queue_finished(const struct trib_queue *queue)
 
 void trib_queue_on_room(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
 {
-    struct room_query query = {queue, 1};
+    struct room_query query = {queue, queue->turned_away > 0 ? queue->turned_away : 1};
 
     if (fn == NULL) {
         tribi_gate_hook(&queue->room, NULL, NULL);
@@ -363,13 +395,13 @@ void trib_queue_on_room(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
 
 /* ---- Consumer ---- */
 
-
 static bool bytes_or_end(void *arg)
 {
     struct trib_queue *queue = arg;
 
     return atomic_load_explicit(&queue->tail, memory_order_acquire) != queue->popped ||
-           atomic_load_explicit(&queue->done, memory_order_acquire) || atomic_load_explicit(&queue->cancelled, memory_order_relaxed) ||
+           atomic_load_explicit(&queue->done, memory_order_acquire) ||
+           atomic_load_explicit(&queue->cancelled, memory_order_relaxed) ||
            atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0;
 }
 
@@ -395,12 +427,14 @@ static int ask(struct trib_queue *queue, const struct trib_want *want, struct tr
     size_t held = trib_budget_held(budget), min = want->min, refused = atomic_exchange(&queue->refused, 0);
 
     held -= want->spare < held ? want->spare : held;
+    /* What is held may be in the ring by now: then it is not the consumer who holds it. */
     if (min > budget->limit || held > budget->limit - min)
-        return over_limit(held + min, budget, err);
+        return bytes_or_end(queue) ? TRIB_OK : over_limit(held + min, budget, err);
     if (refused != 0 && held + refused > budget->limit && !bytes_or_end(queue))
         return over_limit(held + refused, budget, err);
     atomic_store(&queue->spare_held, want->spare);
-    atomic_store(&queue->allowed, held + want->spare + min);
+    /* Where the bytes are moved to a place that counts already, a window is enough for them to come through. */
+    atomic_store(&queue->allowed, held + want->spare + (want->spare > 0 && min > budget->high ? budget->high : min));
     tribi_gate_notify(&queue->room);
     return TRIB_OK;
 }
@@ -440,7 +474,7 @@ int trib_queue_pop(struct trib_queue *queue, const struct trib_want *want, struc
         if (rc != TRIB_OK)
             return rc;
     }
-    if (atomic_load_explicit(&queue->allowed, memory_order_relaxed) != 0)
+    if (ret_view->len >= want->min && atomic_load_explicit(&queue->allowed, memory_order_relaxed) != 0)
         atomic_store(&queue->allowed, 0);
     return TRIB_OK;
 }

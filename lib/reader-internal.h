@@ -25,7 +25,8 @@ struct tribi_marks {
 };
 
 struct trib_reader {
-    /* The cursor: all that a take inside a chunk touches. `end` is where the piece or the innermost sub-stream ends, whichever comes first. */
+    /* The cursor: all that a take inside a chunk touches. `end` is where the piece or the innermost sub-stream ends, whichever
+     * comes first. */
     const uint8_t *cursor, *end;
     struct trib_chunk *holder; /* of the piece; one reference, or NULL */
     uint64_t takes;
@@ -41,6 +42,7 @@ struct trib_reader {
     unsigned depth;
 
     struct tribi_marks marks;
+    uint64_t message_start;  /* where the last mark lay that was passed */
     uint64_t marks_position; /* where the marks were looked at last */
     bool at_mark;
 
@@ -54,6 +56,7 @@ struct trib_reader {
     struct trib_queue *queue;
     bool probe; /* asking the channel for what is there costs less than reading the clock */
     bool has_marks;
+    bool asked; /* this call has asked for more bytes */
 
     struct event_base *base;
     struct event *event; /* runs the callback soon */
@@ -90,7 +93,11 @@ static inline uint64_t tribi_reader_position(const struct trib_reader *reader)
     return reader->piece_end_position - tribi_reader_piece(reader);
 }
 
-/* What every call other than a take inside the piece begins with: TRIB_ERR_CANCELLED, or TRIB_OK and the views of the call before have ended. */
+/* TRIB_ERR_CANCELLED, or TRIB_OK. */
+int tribi_reader_check_cancel(const struct trib_reader *reader, struct trib_error *err);
+
+/* What every call other than a take inside the piece begins with: TRIB_ERR_CANCELLED, or TRIB_OK and the views of the call before
+ * have ended. */
 int tribi_reader_enter(struct trib_reader *reader, struct trib_error *err);
 
 /* Makes the next n bytes one piece, aligned. On TRIB_OK cursor[0..n) are they. Other outcomes as trib_reader_take(). */
@@ -99,8 +106,8 @@ int tribi_reader_ensure(struct trib_reader *reader, size_t n, size_t align, stru
 /* Receives until n bytes are there, in as many pieces as they come. Outcomes as trib_reader_take(). */
 int tribi_reader_fill(struct trib_reader *reader, size_t n, struct trib_error *err);
 
-/* Receives once: at least one byte more (or a mark), or an outcome that is not TRIB_OK. `missing` of them are wanted, contiguous with what is there if
- * `whole`, on `align`. TRIB_EOF is the source's. */
+/* Receives once: at least one byte more (or a mark), or an outcome that is not TRIB_OK. `missing` of them are wanted, contiguous
+ * with what is there if `whole`, on `align`. TRIB_EOF is the source's. */
 int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, size_t align, struct trib_error *err);
 
 /* Sets `end` after the piece or the sub-streams changed. */
@@ -110,7 +117,7 @@ void tribi_reader_clip(struct trib_reader *reader);
 static inline void tribi_reader_advance(struct trib_reader *reader, size_t n)
 {
     reader->cursor += n;
-    reader->takes++;
+    reader->takes += n != 0;
 }
 
 /* Makes the first piece behind the current one, which is consumed, the current one. */
@@ -119,7 +126,7 @@ void tribi_reader_next_piece(struct trib_reader *reader);
 /* TRIB_OK, or how asking for n bytes that are more than the innermost sub-stream has ends: TRIB_EOF, TRIB_ERR_SHORT. */
 int tribi_reader_check_limit(struct trib_reader *reader, uint64_t n, struct trib_error *err);
 
-/* The outcome where the stream ended before n bytes. */
+/* The outcome where the stream ended before n bytes. A sub-stream is a length, and so an end inside it is never a good one. */
 int tribi_reader_short(struct trib_reader *reader, uint64_t n, struct trib_error *err);
 
 /* Room for so many more, so that the pushes that follow cannot fail. TRIB_OK or TRIB_ERR_NOMEM. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chunk-internal.h"
+#include "queue-internal.h"
 
 static const uint8_t nothing[1];
 
@@ -109,13 +110,21 @@ void tribi_reader_clip(struct trib_reader *reader)
     reader->end = left < tribi_reader_piece(reader) ? reader->cursor + left : reader->piece_end;
 }
 
-int tribi_reader_enter(struct trib_reader *reader, struct trib_error *err)
+int tribi_reader_check_cancel(const struct trib_reader *reader, struct trib_error *err)
 {
     if (atomic_load_explicit(&reader->cancelled, memory_order_relaxed))
         return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "read: cancelled");
-    if (reader->lent.count > 0)
-        tribi_pieces_clear(&reader->lent);
     return TRIB_OK;
+}
+
+int tribi_reader_enter(struct trib_reader *reader, struct trib_error *err)
+{
+    int rc = tribi_reader_check_cancel(reader, err);
+
+    if (rc == TRIB_OK && reader->lent.count > 0)
+        tribi_pieces_clear(&reader->lent);
+    reader->asked = false;
+    return rc;
 }
 
 /* Replaces the piece, which must have been consumed or copied. The view's reference becomes the reader's. */
@@ -137,6 +146,7 @@ static void drop_piece(struct trib_reader *reader)
 {
     reader->holder = trib_chunk_unref(reader->holder);
     reader->cursor = reader->end = reader->piece_end = nothing;
+    reader->room = 0;
 }
 
 static void extend_piece(struct trib_reader *reader, size_t len)
@@ -151,14 +161,16 @@ void tribi_reader_next_piece(struct trib_reader *reader)
     set_piece(reader, tribi_pieces_pop(&reader->behind), 0);
 }
 
-/* Copies up to n received bytes to `to`, letting go of the pieces that are used up. The piece is empty, or what was not copied, afterwards. */
+/* Copies up to n received bytes to `to`, letting go of the pieces that are used up. The piece is empty, or what was not copied,
+ * afterwards. */
 static size_t move_received(struct trib_reader *reader, uint8_t *to, size_t n)
 {
     size_t done = 0;
 
     while (done < n) {
         size_t have = tribi_reader_piece(reader), part = have < n - done ? have : n - done;
-        memcpy(to + done, reader->cursor, part); /* copy: what is wanted in one piece crosses chunks, or is not aligned; our callers count it */
+        /* copy: what is wanted in one piece crosses chunks, or is not aligned; our callers count it */
+        memcpy(to + done, reader->cursor, part);
         done += part;
         reader->cursor += part;
         if (done == n || reader->behind.count == 0)
@@ -174,8 +186,38 @@ static void count_copy(struct trib_reader *reader, size_t len, bool aligning)
     *(aligning ? &reader->copied_aligning : &reader->copied_crossing) += len;
 }
 
-/* A block of n bytes becomes the piece; what has been received of them is copied there, the rest will be, as it comes: so the chunks of a long take are let
- * go one by one. What was received beyond them goes behind. */
+/* What of its charge the budget gets back once nobody reads these bytes here any more. */
+static size_t gives_back(const struct trib_reader *reader, const struct trib_chunk *chunk, size_t refs)
+{
+    bool ours = chunk != NULL && chunk->budget == reader->budget &&
+                atomic_load_explicit(&chunk->refs, memory_order_relaxed) <= refs;
+
+    return ours ? chunk->charge : 0;
+}
+
+/* Whether the budget has room for a block of n bytes in place of the pieces that move into it. */
+static int check_block(const struct trib_reader *reader, size_t n, struct trib_error *err)
+{
+    size_t limit = trib_budget_limit(reader->budget), held = trib_budget_held(reader->budget), moved = tribi_reader_piece(reader);
+    size_t back = moved <= n ? gives_back(reader, reader->holder, 1) : 0;
+
+    for (size_t i = 0; i < reader->behind.count; i++) {
+        const struct trib_view *view = tribi_pieces_at(&reader->behind, i);
+        moved += view->len;
+        if (moved > n)
+            break;
+        back += gives_back(reader, view->holder, 1);
+    }
+    held -= back < held ? back : held;
+    if (n <= limit && held <= limit - n)
+        return TRIB_OK;
+    return trib_error_numbers(err, TRIB_ERR_LIMIT, n, limit,
+                              "take %zu bytes in one piece: %zu more are held and the limit is %zu; release chunks or raise the limit",
+                              n, held, limit);
+}
+
+/* A block of n bytes becomes the piece; what has been received of them is copied there, the rest will be, as it comes: so the
+ * chunks of a long take are let go one by one. What was received beyond them goes behind. */
 static int put_together(struct trib_reader *reader, size_t n, size_t align, struct trib_error *err)
 {
     bool aligning = tribi_reader_piece(reader) >= n;
@@ -183,8 +225,11 @@ static int put_together(struct trib_reader *reader, size_t n, size_t align, stru
     struct trib_chunk *block;
     struct trib_view rest;
     size_t have;
-    int rc = tribi_pieces_reserve(&reader->behind, 1);
+    int rc = check_block(reader, n, err);
 
+    if (rc != TRIB_OK)
+        return rc;
+    rc = tribi_pieces_reserve(&reader->behind, 1);
     if (rc == TRIB_OK)
         rc = trib_chunk_new(n, align, &block, err);
     if (rc != TRIB_OK)
@@ -271,13 +316,13 @@ static bool join(struct trib_reader *reader, struct trib_view view)
     return true;
 }
 
-/* Takes over what was received; memory for it was reserved. */
-static void take_in(struct trib_reader *reader, struct trib_view view, unsigned flags, size_t align)
+/* Takes over what was received for `want`; memory for it was reserved. */
+static void take_in(struct trib_reader *reader, const struct trib_want *want, struct trib_view view, unsigned flags)
 {
     if (view.len > 0) {
         reader->chunks++;
-        if ((flags & TRIB_RECV_HEADROOM) != 0 && tribi_reader_received(reader) > 0)
-            move_head(reader, view, align);
+        if ((flags & TRIB_RECV_HEADROOM) != 0 && want->head > 0)
+            move_head(reader, view, want->align);
         else if (!join(reader, view)) {
             if (tribi_reader_received(reader) == 0 && reader->room == 0)
                 set_piece(reader, view, 0);
@@ -320,10 +365,10 @@ static void fill_want(const struct trib_reader *reader, size_t missing, bool who
     } else if (tribi_reader_piece(reader) > 0 && reader->room == 0) {
         want->next = reader->piece_end;
     }
-    /* What nobody else holds is given back once the head has moved. A transport that fills its own blocks has a reference of its own. */
-    if (whole && reader->holder != NULL &&
-        atomic_load_explicit(&reader->holder->refs, memory_order_relaxed) <= (reader->channel != NULL && !reader->probe ? 2u : 1u))
-        want->spare = reader->holder->charge;
+    /* What nobody else holds is given back once the head has moved. A transport that fills its own blocks has a reference of its
+     * own. */
+    if (whole)
+        want->spare = gives_back(reader, reader->holder, reader->channel != NULL && !reader->probe ? 2 : 1);
 }
 
 static int ask_source(struct trib_reader *reader, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
@@ -380,15 +425,16 @@ int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, si
         return stuck(reader, err);
     if (reader->ended)
         return TRIB_EOF;
-    if (tribi_reader_received(reader) == 0 && reader->room == 0 && reader->holder != NULL)
+    if (tribi_reader_received(reader) == 0)
         drop_piece(reader);
     fill_want(reader, missing, whole, align, &want);
-    reader->waits++;
+    reader->waits += !reader->asked;
+    reader->asked = true;
     rc = reserve(reader, &local);
     if (rc == TRIB_OK)
         rc = receive(reader, &want, &view, &flags, &local);
     if (rc == TRIB_OK)
-        take_in(reader, view, flags, align);
+        take_in(reader, &want, view, flags);
     else if (rc == TRIB_EOF)
         reader->ended = true;
     else if (rc == TRIB_AGAIN && reader->callback != NULL)
@@ -417,7 +463,7 @@ int tribi_reader_short(struct trib_reader *reader, uint64_t n, struct trib_error
 {
     uint64_t there = tribi_reader_received(reader);
 
-    if (there == 0)
+    if (there == 0 && reader->depth == 0)
         return TRIB_EOF;
     return trib_error_numbers(err, TRIB_ERR_SHORT, n, there, "read %llu bytes: the stream ended after %llu of them",
                               (unsigned long long)n, (unsigned long long)there);
@@ -442,6 +488,14 @@ static int too_much(const struct trib_reader *reader, size_t n, struct trib_erro
                               trib_budget_limit(reader->budget));
 }
 
+/* Nothing more will come, as far as this thread knows: the next call of the source tells how it ended. */
+static bool over(const struct trib_reader *reader)
+{
+    int code;
+
+    return reader->ended || reader->failed != 0 || (reader->queue != NULL && tribi_queue_over(reader->queue, &code));
+}
+
 int tribi_reader_ensure(struct trib_reader *reader, size_t n, size_t align, struct trib_error *err)
 {
     for (;;) {
@@ -451,12 +505,16 @@ int tribi_reader_ensure(struct trib_reader *reader, size_t n, size_t align, stru
 
         if (have >= n && aligned)
             return TRIB_OK;
-        if (have == 0 && reader->room == 0 && reader->behind.count > 0) {
+        if (have == 0 && reader->behind.count > 0) {
             tribi_reader_next_piece(reader);
             continue;
         }
+        if (tribi_reader_received(reader) < n && over(reader)) {
+            rc = tribi_reader_pull(reader, 1, false, 1, err);
+            return rc == TRIB_EOF ? tribi_reader_short(reader, n, err) : rc;
+        }
         if (have < n && n > trib_budget_limit(reader->budget))
-            return reader->ended ? tribi_reader_short(reader, n, err) : too_much(reader, n, err);
+            return too_much(reader, n, err);
         if (have >= n || (reader->behind.count > 0 && (reader->room < n - have || !aligned)))
             rc = put_together(reader, n, align, err);
         else if (reader->behind.count > 0)
@@ -468,7 +526,8 @@ int tribi_reader_ensure(struct trib_reader *reader, size_t n, size_t align, stru
     }
 }
 
-static int take(struct trib_reader *reader, size_t n, size_t align, bool consume, struct trib_view *ret_view, struct trib_error *err)
+static int take(struct trib_reader *reader, size_t n, size_t align, bool consume, struct trib_view *ret_view,
+                struct trib_error *err)
 {
     int rc = tribi_reader_enter(reader, err);
 
@@ -487,9 +546,11 @@ static int take(struct trib_reader *reader, size_t n, size_t align, bool consume
 
 int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err)
 {
-    if (n <= (size_t)(reader->end - reader->cursor) && !atomic_load_explicit(&reader->cancelled, memory_order_relaxed)) {
+    /* From 1 on: nothing is no take. */
+    if (n - 1 < (size_t)(reader->end - reader->cursor) && !atomic_load_explicit(&reader->cancelled, memory_order_relaxed)) {
         *ret_view = (struct trib_view){.data = reader->cursor, .len = n, .holder = reader->holder};
-        tribi_reader_advance(reader, n);
+        reader->cursor += n;
+        reader->takes++;
         return TRIB_OK;
     }
     return take(reader, n, 1, true, ret_view, err);

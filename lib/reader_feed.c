@@ -24,10 +24,7 @@ int trib_reader_feed(struct trib_reader *reader, struct trib_chunk *chunk /* tak
     if (chunk == NULL)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "feed a reader: the chunk is NULL");
     view = trib_chunk_view(chunk);
-    if (view.len > 0 || trib_queue_finished(reader->queue))
-        return trib_queue_push(reader->queue, &view, 0, deadline, err);
-    trib_chunk_unref(chunk);
-    return TRIB_OK;
+    return trib_queue_push(reader->queue, &view, 0, deadline, err);
 }
 
 int trib_reader_on_room(struct trib_reader *reader, void (*fn)(void *arg), void *arg, struct trib_error *err)
@@ -109,15 +106,18 @@ static void queue_ready(void *arg)
 
 int tribi_reader_watch(struct trib_reader *reader, struct trib_error *err)
 {
+    static const struct timeval long_time = {365 * 86400, 0};
     int rc = TRIB_OK;
 
     if (reader->watching)
         return TRIB_OK;
     reader->watching = true;
-    if (reader->queue != NULL)
-        trib_queue_on_bytes(reader->queue, queue_ready, reader);
-    else
+    if (reader->queue == NULL)
         rc = trib_channel_watch(reader->channel, reader->base, TRIB_READABLE, channel_ready, reader, err);
+    else if (event_add(reader->event, &long_time) != 0) /* a loop with nothing to wait for would end */
+        rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "wait for bytes: no memory for an event");
+    else
+        trib_queue_on_bytes(reader->queue, queue_ready, reader);
     if (rc != TRIB_OK)
         reader->watching = false;
     return rc;
@@ -140,15 +140,22 @@ void tribi_reader_drop_callback(struct trib_reader *reader)
 int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base, trib_readable_fn *fn, void *arg,
                              struct trib_error *err)
 {
-    tribi_reader_drop_callback(reader);
-    if (fn == NULL)
+    struct event *event;
+
+    if (fn == NULL) {
+        tribi_reader_drop_callback(reader);
         return TRIB_OK;
+    }
+    if (base == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "set a callback: the event base is NULL");
     if (reader->channel != NULL && (trib_channel_capabilities(reader->channel) & TRIB_CAP_EVENTS) == 0)
         return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "set a callback: channel %s does not work with an event loop",
                               trib_channel_name(reader->channel));
-    reader->event = event_new(base, -1, 0, run_callback, reader);
-    if (reader->event == NULL)
+    event = event_new(base, -1, 0, run_callback, reader);
+    if (event == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "set a callback: no memory for an event");
+    tribi_reader_drop_callback(reader);
+    reader->event = event;
     reader->base = base;
     reader->callback = fn;
     reader->callback_arg = arg;

@@ -51,7 +51,8 @@ INTEGER(le16, uint16_t, little)
 INTEGER(le32, uint32_t, little)
 INTEGER(le64, uint64_t, little)
 
-/* One UTF-8 sequence at p, of at most `left` bytes: its length, or 0 where it is none (overlong forms, surrogates and what lies above U+10FFFF included). */
+/* One UTF-8 sequence at p, of at most `left` bytes: its length, or 0 where it is none (overlong forms, surrogates and what lies
+ * above U+10FFFF included). */
 static size_t sequence(const uint8_t *p, size_t left)
 {
     size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
@@ -89,27 +90,55 @@ static int check_utf8(struct trib_view view, struct trib_error *err)
     return TRIB_OK;
 }
 
+enum { PREFIX = 4 };
+
+/* Where chunks are passed on as they are, a prefix often ends one and the bytes begin the next: if that has them all, there is
+ * nothing to copy. TRIB_OK: it has not, or *ret_view are they. */
+static int peek_apart(struct trib_reader *reader, size_t len, struct trib_view *ret_view, struct trib_error *err)
+{
+    const struct trib_view *next;
+    int rc = TRIB_OK;
+
+    if (len == 0 || tribi_reader_piece(reader) != PREFIX || (reader->channel != NULL && !reader->probe))
+        return TRIB_OK;
+    if (reader->behind.count == 0)
+        rc = tribi_reader_pull(reader, len, false, 1, err);
+    if (rc != TRIB_OK)
+        return rc == TRIB_EOF ? tribi_reader_short(reader, PREFIX + (uint64_t)len, err) : rc;
+    if (tribi_reader_piece(reader) != PREFIX || reader->behind.count == 0)
+        return TRIB_OK;
+    next = tribi_pieces_at(&reader->behind, 0);
+    if (next->len >= len)
+        *ret_view = trib_view_sub(*next, 0, len);
+    return TRIB_OK;
+}
+
 /* Without consuming anything: a prefix and the bytes behind it, once they are all there. */
 static int peek_prefixed(struct trib_reader *reader, bool little_endian, size_t limit, struct trib_view *ret_view,
                          struct trib_error *err)
 {
-    struct trib_view view;
+    struct trib_view view, apart = {.data = NULL};
     size_t len;
-    int rc = trib_reader_peek(reader, 4, &view, err);
+    int rc = trib_reader_peek(reader, PREFIX, &view, err);
 
     if (rc != TRIB_OK)
         return rc;
-    len = (size_t)(little_endian ? little(view.data, 4) : big(view.data, 4));
+    len = (size_t)(little_endian ? little(view.data, PREFIX) : big(view.data, PREFIX));
     if (len > INT32_MAX)
         return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read length-prefixed bytes: the length is negative (%ld)",
                               (long)len - 4294967296L);
     if (len > limit)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, len, limit, "read length-prefixed bytes: the length is %zu, the limit %zu", len,
                                   limit);
-    rc = trib_reader_peek(reader, 4 + len, &view, err);
+    rc = tribi_reader_check_limit(reader, PREFIX + (uint64_t)len, err);
     if (rc == TRIB_OK)
-        *ret_view = trib_view_sub(view, 4, len);
-    return rc;
+        rc = peek_apart(reader, len, &apart, err);
+    if (rc == TRIB_OK && apart.data == NULL)
+        rc = tribi_reader_ensure(reader, PREFIX + len, 1, err);
+    if (rc != TRIB_OK)
+        return rc;
+    *ret_view = apart.data != NULL ? apart : (struct trib_view){reader->cursor + PREFIX, len, reader->holder};
+    return TRIB_OK;
 }
 
 static int prefixed(struct trib_reader *reader, bool little_endian, bool text, size_t limit, struct trib_view *ret_view,
@@ -122,7 +151,11 @@ static int prefixed(struct trib_reader *reader, bool little_endian, bool text, s
         rc = check_utf8(view, err);
     if (rc != TRIB_OK)
         return rc;
-    tribi_reader_advance(reader, 4 + view.len);
+    reader->cursor += PREFIX;
+    if (tribi_reader_piece(reader) < view.len)
+        tribi_reader_next_piece(reader);
+    reader->cursor += view.len;
+    reader->takes++;
     *ret_view = view;
     return TRIB_OK;
 }

@@ -110,21 +110,23 @@ static void drop_mark(struct tribi_marks *marks)
     marks->count--;
 }
 
-/* The fast path knows nothing of marks, so they are looked at afterwards: one that lies at the position was reached by the bytes in front of it, a second one
- * there is an empty message, which only take_message takes. */
+/* The fast path knows nothing of marks, so they are looked at afterwards: one that lies at the position was reached by the bytes
+ * in front of it, whether it came with them or after them; a second one there is an empty message, which only take_message takes.
+ * */
 void tribi_reader_pass_marks(struct trib_reader *reader)
 {
     struct tribi_marks *marks = &reader->marks;
     uint64_t position = tribi_reader_position(reader);
 
-    if (position == reader->marks_position)
-        return;
-    while (marks->count > 0 && first_mark(marks) < position)
-        drop_mark(marks);
-    reader->at_mark = marks->count > 0 && first_mark(marks) == position;
-    if (reader->at_mark)
-        drop_mark(marks);
+    if (position != reader->marks_position)
+        reader->at_mark = false;
     reader->marks_position = position;
+    while (marks->count > 0 &&
+           (first_mark(marks) < position || (first_mark(marks) == position && position > reader->message_start))) {
+        reader->message_start = first_mark(marks);
+        reader->at_mark = reader->message_start == position;
+        drop_mark(marks);
+    }
 }
 
 bool trib_reader_at_mark(struct trib_reader *reader)
@@ -144,11 +146,13 @@ static int find_mark(struct trib_reader *reader, size_t limit, uint64_t *ret_len
         if (received > limit)
             break;
         rc = tribi_reader_pull(reader, 1, false, 1, err);
+        tribi_reader_pass_marks(reader);
     }
     received = reader->marks.count > 0 ? first_mark(&reader->marks) - tribi_reader_position(reader) : tribi_reader_received(reader);
     if (rc == TRIB_EOF)
-        return received == 0 ? TRIB_EOF
-                             : trib_error_numbers(err, TRIB_ERR_SHORT, received + 1, received,
+        return received == 0 && tribi_reader_position(reader) == reader->message_start
+                   ? TRIB_EOF
+                   : trib_error_numbers(err, TRIB_ERR_SHORT, received + 1, received,
                                                   "read a message: the stream ended inside it, after %llu bytes",
                                                   (unsigned long long)received);
     if (rc == TRIB_OK && received > limit)
@@ -179,7 +183,7 @@ int trib_reader_take_message(struct trib_reader *reader, size_t limit, struct tr
     *ret_view = (struct trib_view){.data = reader->cursor, .len = (size_t)len, .holder = reader->holder};
     tribi_reader_advance(reader, (size_t)len);
     drop_mark(&reader->marks);
-    reader->marks_position = tribi_reader_position(reader);
+    reader->message_start = reader->marks_position = tribi_reader_position(reader);
     reader->at_mark = true;
     return TRIB_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chunk-internal.h"
+#include "queue-internal.h"
 
 /* At least one byte in the piece; n > 0. */
 static int some(struct trib_reader *reader, struct trib_error *err)
@@ -78,9 +79,18 @@ int trib_reader_take_vector(struct trib_reader *reader, size_t n, struct trib_vi
         reader->cursor += part;
         left -= part;
     }
-    reader->takes++;
+    reader->takes += n != 0;
     *ret_count = count;
     return TRIB_OK;
+}
+
+/* n, or what the budget can still give at once, at least 1. */
+static size_t at_most_room(const struct trib_reader *reader, size_t n)
+{
+    size_t limit = trib_budget_limit(reader->budget), held = trib_budget_held(reader->budget);
+    size_t room = held < limit ? limit - held : 1;
+
+    return n < room ? n : room;
 }
 
 /* Receives to the end of the stream, or of the sub-stream. What is asked for at once grows with what has come. */
@@ -90,11 +100,8 @@ static int receive_all(struct trib_reader *reader, size_t limit, struct trib_err
     int rc = TRIB_OK;
 
     while (rc == TRIB_OK && tribi_reader_received(reader) <= limit) {
-        size_t have = tribi_reader_received(reader), want = have < least ? least : have > most ? most : have;
-        size_t hard = trib_budget_limit(reader->budget), held = trib_budget_held(reader->budget);
-        if (want > hard - (held < hard ? held : hard))
-            want = held < hard ? hard - held : 1;
-        rc = tribi_reader_pull(reader, want, false, 1, err);
+        size_t have = tribi_reader_received(reader);
+        rc = tribi_reader_pull(reader, at_most_room(reader, have < least ? least : have > most ? most : have), false, 1, err);
     }
     return rc;
 }
@@ -131,6 +138,8 @@ int trib_reader_skip(struct trib_reader *reader, uint64_t n, uint64_t *ret_skipp
 
     if (rc == TRIB_OK && n > 0)
         rc = tribi_reader_check_limit(reader, n, err);
+    if (ret_skipped != NULL)
+        *ret_skipped = 0;
     while (rc == TRIB_OK && left > 0) {
         size_t have = tribi_reader_piece(reader), part = have < left ? have : (size_t)left;
         reader->cursor += part;
@@ -138,14 +147,13 @@ int trib_reader_skip(struct trib_reader *reader, uint64_t n, uint64_t *ret_skipp
         if (left > 0 && reader->behind.count > 0)
             tribi_reader_next_piece(reader);
         else if (left > 0)
-            rc = tribi_reader_pull(reader, (size_t)(left < most ? left : most), false, 1, err);
+            rc = tribi_reader_pull(reader, at_most_room(reader, (size_t)(left < most ? left : most)), false, 1, err);
     }
     tribi_reader_clip(reader);
-    if (n > 0 && left < n)
-        reader->takes++;
-    if (ret_skipped != NULL && (rc == TRIB_OK || left < n))
+    reader->takes += left < n;
+    if (ret_skipped != NULL)
         *ret_skipped = n - left;
-    if (rc == TRIB_EOF && left < n)
+    if (rc == TRIB_EOF && (left < n || (reader->depth > 0 && trib_reader_limit_left(reader) > 0)))
         return trib_error_numbers(err, TRIB_ERR_SHORT, n, n - left, "skip %llu bytes: the stream ended after %llu of them",
                                   (unsigned long long)n, (unsigned long long)(n - left));
     return rc;
@@ -188,7 +196,10 @@ uint64_t trib_reader_limit_left(const struct trib_reader *reader)
 int trib_reader_limit_push(struct trib_reader *reader, uint64_t n, struct trib_error *err)
 {
     uint64_t left = trib_reader_limit_left(reader), position = tribi_reader_position(reader);
+    int rc = tribi_reader_check_cancel(reader, err);
 
+    if (rc != TRIB_OK)
+        return rc;
     if (reader->depth == TRIB_READER_LIMITS_MAX)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "begin a sub-stream: %d are open already", TRIB_READER_LIMITS_MAX);
     if (n > left || n > UINT64_MAX - position)
@@ -201,6 +212,10 @@ int trib_reader_limit_push(struct trib_reader *reader, uint64_t n, struct trib_e
 
 int trib_reader_limit_pop(struct trib_reader *reader, struct trib_error *err)
 {
+    int rc = tribi_reader_check_cancel(reader, err);
+
+    if (rc != TRIB_OK)
+        return rc;
     if (reader->depth == 0)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "end a sub-stream: none is open");
     reader->depth--;
@@ -212,21 +227,14 @@ int trib_reader_limit_pop(struct trib_reader *reader, struct trib_error *err)
 
 bool trib_reader_finished(struct trib_reader *reader)
 {
+    int code;
+
     if (reader->depth > 0)
         return trib_reader_limit_left(reader) == 0;
     if (tribi_reader_received(reader) > 0)
         return false;
-    if (!reader->ended && reader->failed == 0 && reader->queue != NULL) {
-        /* A feeder's finish is known once it is asked for; what comes instead is kept. */
-        int64_t deadline = reader->deadline;
-        trib_readable_fn *callback = reader->callback;
-        reader->deadline = TRIB_NOWAIT;
-        reader->callback = NULL;
-        tribi_reader_pull(reader, 1, false, 1, NULL);
-        reader->deadline = deadline;
-        reader->callback = callback;
-    }
-    return reader->ended && tribi_reader_received(reader) == 0;
+    /* Nothing is received here: the view of the call before stays valid. */
+    return reader->ended || (reader->queue != NULL && reader->failed == 0 && tribi_queue_over(reader->queue, &code) && code == 0);
 }
 
 uint64_t trib_reader_position(const struct trib_reader *reader)

@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* One thread waits (or leaves a hook), any thread notifies. The waiter arms the gate, looks at its condition once more, and then waits or disarms: whoever
- * changes the condition and notifies afterwards cannot be missed. */
+/* One thread waits (or leaves a hook), any thread notifies. The waiter arms the gate, looks at its condition once more, and then
+ * waits or disarms: whoever changes the condition and notifies afterwards cannot be missed. */
 struct tribi_gate {
     atomic_int armed;
     bool open;

@@ -4,7 +4,6 @@
 #include <tributary/error.h>
 #include <tributary/types.h>
 
-#include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,27 +68,31 @@ void tribi_gate_arm(struct tribi_gate *gate)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* A hook that was left before stays armed. */
 void tribi_gate_disarm(struct tribi_gate *gate)
 {
-    atomic_store(&gate->armed, 0);
+    pthread_mutex_lock(&gate->lock);
+    atomic_store(&gate->armed, gate->hook != NULL);
+    pthread_mutex_unlock(&gate->lock);
 }
 
 int tribi_gate_wait(struct tribi_gate *gate, int64_t deadline)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
+    int64_t at = deadline > 0 ? deadline : 0; /* before the clock began: passed */
+    struct timespec until = {.tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)};
     int rc = 0;
 
     atomic_fetch_add_explicit(&gate->waits, 1, memory_order_relaxed);
     pthread_mutex_lock(&gate->lock);
-    while (!gate->open && rc != ETIMEDOUT) {
+    while (!gate->open && rc == 0) {
         if (deadline == TRIB_FOREVER)
             pthread_cond_wait(&gate->opened, &gate->lock);
         else
             rc = pthread_cond_timedwait(&gate->opened, &gate->lock, &until);
     }
     rc = gate->open ? TRIB_OK : TRIB_ERR_TIMEOUT;
+    atomic_store(&gate->armed, gate->hook != NULL);
     pthread_mutex_unlock(&gate->lock);
-    tribi_gate_disarm(gate);
     return rc;
 }
 

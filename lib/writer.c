@@ -153,8 +153,8 @@ static inline uint8_t *reserve(struct trib_writer *writer, size_t len)
 
 /* ---- Appending: after make_room(), never fails ---------------------------------------------------------------- */
 
-/* `ours`: takes over a reference to the holder; otherwise takes one of its own, if one is needed. Three words and not a view: a struct
- * would go through memory. */
+/* `ours`: takes over a reference to the holder; otherwise takes one of its own, if one is needed. Three words and not a view: a
+ * struct would go through memory. */
 static inline void append(struct trib_writer *writer, const uint8_t *data, size_t len, struct trib_chunk *holder, bool ours)
 {
     struct tribi_segment *segment = &writer->segments[writer->segment_last];

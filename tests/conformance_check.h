@@ -4,9 +4,9 @@
 
 #include "conformance/suite.h"
 
-/* Runs every case over each target, each case in a process of its own where Check forks, and sees that descriptors, threads and pool bytes balance.
- * Captured sessions come from the data of the tests (TRIB_DATA). Under valgrind, or where TRIB_SPLIT_STEP says so, not every split point is tried.
- * Returns the exit code of the program. */
+/* Runs every case over each target, each case in a process of its own where Check forks, and sees that descriptors, threads
+ * and pool bytes balance. Captured sessions come from the data of the tests (TRIB_DATA). Under valgrind, or where
+ * TRIB_SPLIT_STEP says so, not every split point is tried. Returns the exit code of the program. */
 int conformance_check(struct conform_target *targets, size_t count);
 
 /* open_pair: a conform_open_fn; its arg is NULL. */

@@ -1,4 +1,5 @@
-/* One object of each kind: what "statements" in the documentation take for granted. tests/check_docs.sh puts the public headers before it. */
+/* One object of each kind: what "statements" in the documentation take for granted. tests/check_docs.sh puts the public headers
+ * before it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

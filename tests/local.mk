@@ -19,7 +19,13 @@ script_tests += \
 
 # The message layer, and the captured sessions that it is measured by.
 unit_tests += \
+	tests/test_arrow \
+	tests/test_serializer \
+	tests/test_serve_channels \
 	tests/test_session_machine \
+	tests/test_spark_data \
+	tests/test_spark_init \
+	tests/test_spark_reply \
 	tests/test_vectors
 EXTRA_DIST += tests/data/spark-4.3.0
 
@@ -30,11 +36,13 @@ unit_tests += \
 	tests/test_conformance_grpc \
 	tests/test_conformance_kill \
 	tests/test_conformance_module \
+	tests/test_conformance_sessions \
 	tests/test_conformance_stdio \
 	tests/test_conformance_trace \
 	tests/test_conformance_unix \
 	tests/test_conformance_unix_listen \
 	tests/test_stdio_process
+tests_test_conformance_sessions_SOURCES = tests/test_conformance_sessions.c examples/04-stdio-transport/stdio.c
 tests_test_conformance_stdio_SOURCES = tests/test_conformance_stdio.c examples/04-stdio-transport/stdio.c
 tests_test_stdio_process_SOURCES = tests/test_stdio_process.c examples/04-stdio-transport/stdio.c
 tests_test_conformance_module_LDADD = libtributary-support.la libtributary-conformance.la libtributary.la \
@@ -69,3 +77,28 @@ tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVE
 
 # gRPC.
 unit_tests += tests/test_grpc_calls tests/test_grpc_hostile tests/test_grpc_wire
+
+# Errors, chunks, the pool, budgets, queues and readers.
+libtributary_support_la_SOURCES += tests/support/feed.c tests/support/feed.h tests/support/pipe.c tests/support/pipe.h
+unit_tests += \
+	tests/test_budget \
+	tests/test_chunk \
+	tests/test_error \
+	tests/test_pool \
+	tests/test_queue \
+	tests/test_queue_ends \
+	tests/test_queue_threads \
+	tests/test_reader_events \
+	tests/test_reader_feed \
+	tests/test_reader_limits \
+	tests/test_reader_model \
+	tests/test_reader_parse \
+	tests/test_reader_pull \
+	tests/test_reader_stats \
+	tests/test_reader_take \
+	tests/test_reader_wait
+tests_test_reader_events_LDADD = $(LDADD) $(LIBEVENT_PTHREADS_LIBS)
+slow_tests += tests/slow_memory
+
+# The command, on good and on bad input.
+script_tests += tests/test_tool.sh

@@ -1,3 +1,27 @@
-# The `tributary` command: bin_PROGRAMS += tributary, tributary_SOURCES = ... It links the shared libraries, so that a transport which it loads meets
-# the same library: tributary_LDADD = $(tool_libraries).
+# The `tributary` command. It links the shared libraries, so that a transport which it loads meets the same library; without them
+# -export-dynamic lets the transport find the library in the program.
 tool_libraries = libtributary-conformance.la libtributary-worker.la libtributary.la $(LIBEVENT_LIBS)
+bin_PROGRAMS += tributary
+tributary_SOURCES = \
+	tools/capture.c tools/capture.h \
+	tools/common.c tools/tool.h \
+	tools/compare.c tools/compare.h \
+	tools/conform.c \
+	tools/connection.c \
+	tools/demo.c \
+	tools/inspect.c \
+	tools/inspect_print.c tools/inspect_print.h \
+	tools/link.c tools/link.h \
+	tools/main.c \
+	tools/options.c \
+	tools/play.c tools/play.h \
+	tools/progress.c \
+	tools/pump.c tools/pump.h \
+	tools/raw.c tools/raw.h \
+	tools/replay.c \
+	tools/send.c \
+	tools/serve.c \
+	tools/server.c tools/server.h \
+	tools/source.c tools/source.h
+tributary_LDADD = $(tool_libraries) -ldl
+tributary_LDFLAGS = $(AM_LDFLAGS) -export-dynamic

@@ -1,7 +1,7 @@
 /* The channel of chunk: two queues between two threads of one process, and no descriptor but where an event base needs one.
  *
- * An end has the queue that it reads, charged to its own budget, and a reference to the one that its peer reads. What is sent is not
- * touched: the writer's references move into the queue, and out of it to the peer's reader. */
+ * An end has the queue that it reads, charged to its own budget, and a reference to the one that its peer reads. What is sent is
+ * not touched: the writer's references move into the queue, and out of it to the peer's reader. */
 #include "chunk-internal.h"
 
 #include <tributary/alloc.h>

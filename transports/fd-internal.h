@@ -45,7 +45,8 @@ static inline void tribi_fd_count(atomic_uint_fast64_t *counter)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* Receives 1 to `room` bytes; `all`: sleeps until all have come, if it may sleep for ever and the descriptor can. Codes of the recv slot. */
+/* Receives 1 to `room` bytes; `all`: sleeps until all have come, if it may sleep for ever and the descriptor can. Codes of the
+ * recv slot. */
 int tribi_fd_read(struct tribi_fd *fd, uint8_t *at, size_t room, bool all, int64_t deadline, size_t *ret_got, struct trib_error *err);
 
 /* The send slot. */

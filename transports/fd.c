@@ -95,7 +95,8 @@ static int find_place(struct tribi_fd *fd, const struct trib_want *want, struct 
     return new_block(fd, want, ret_place, err);
 }
 
-/* The received bytes as a view with a reference. A full block is left to the reader, so that it goes back to the pool with the last view. */
+/* The received bytes as a view with a reference. A full block is left to the reader, so that it goes back to the pool with the
+ * last view. */
 static struct trib_view received(struct tribi_fd *fd, uint8_t *at, size_t got)
 {
     struct trib_view view = {at, got, fd->block};

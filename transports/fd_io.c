@@ -129,8 +129,8 @@ static int tried(struct attempt *a, struct trib_error *err)
     }
 }
 
-/* RWF_NOWAIT is what pipes have in place of MSG_DONTWAIT; O_NONBLOCK would be seen by every process that shares the descriptor. Where it is not
- * known, poll goes first. */
+/* RWF_NOWAIT is what pipes have in place of MSG_DONTWAIT; O_NONBLOCK would be seen by every process that shares the descriptor.
+ * Where it is not known, poll goes first. */
 static bool lacks_nowait(struct tribi_fd_side *side)
 {
     if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM) {

@@ -21,14 +21,15 @@ void tribi_readahead_init(struct tribi_readahead *ahead);
 /* Receive exactly what is wanted. */
 bool tribi_readahead_is_big(const struct tribi_readahead *ahead, const struct trib_want *want);
 
-/* Bytes to ask of trib_want_alloc() for read-ahead in the block that `want` begins. Where the head of `want` is what the block before ended with,
- * or nothing is left of that: its length, and how much of it was received; else 0 and 0. */
+/* Bytes to ask of trib_want_alloc() for read-ahead in the block that `want` begins. Where the head of `want` is what the block
+ * before ended with, or nothing is left of that: its length, and how much of it was received; else 0 and 0. */
 size_t tribi_readahead_plan(struct tribi_readahead *ahead, const struct trib_want *want, size_t last_len, size_t last_used);
 
 /* A call for `want` received `got` bytes where there was room for `room`. */
 void tribi_readahead_received(struct tribi_readahead *ahead, const struct trib_want *want, size_t room, size_t got);
 
-/* A block of `len` bytes may be used again from its start: all of the `used` bytes have been let go. false: better begin a new one. */
+/* A block of `len` bytes may be used again from its start: all of the `used` bytes have been let go. false: better begin a new
+ * one. */
 bool tribi_readahead_again(struct tribi_readahead *ahead, size_t len, size_t used);
 
 #endif

@@ -1,22 +1,23 @@
 /* Decides how much is received beyond what was asked for: read-ahead saves system calls and costs copies.
  *
- * A want that begins in one block and ends in the next is put together by a copy of what the first one held: read-ahead of n bytes costs a
- * copy of up to n bytes, and saves a system call for each want that lies whole within it. A call costs about as much as a copy of 4 KiB
- * (0.3 us), so:
+ * A want that begins in one block and ends in the next is put together by a copy of what the first one held: read-ahead of n
+ * bytes costs a copy of up to n bytes, and saves a system call for each want that lies whole within it. A call costs about as
+ * much as a copy of 4 KiB (0.3 us), so:
  *
- *  - Big wants (256 KiB and more, 25 us and more to receive) get a block of exactly their size; a call more is 1 % of that. The small
- *    wants between them (a length, a header) read ahead 1/256 of the big one, at most 4 KiB: headers of a few hundred bytes arrive in
- *    one call, and at most 0.4 % of the body is copied.
- *  - Small wants share a window. It begins at 64 KiB (after a big want: small, as above) and doubles as long as the system fills it, up to
- *    256 KiB, or to 8 of the largest wants that were seen split, at most 512 KiB: larger ones leave the cache (two CPUs, L2 of 2 MiB:
- *    256 KiB 8.0, 512 KiB 8.5, 1 MiB 6.8 GB/s). Six calls lead from big wants to small ones.
+ *  - Big wants (256 KiB and more, 25 us and more to receive) get a block of exactly their size; a call more is 1 % of that. The
+ *    small wants between them (a length, a header) read ahead 1/256 of the big one, at most 4 KiB: headers of a few hundred bytes
+ *    arrive in one call, and at most 0.4 % of the body is copied.
+ *  - Small wants share a window. It begins at 64 KiB (after a big want: small, as above) and doubles as long as the system fills
+ *    it, up to 256 KiB, or to 8 of the largest wants that were seen split, at most 512 KiB: larger ones leave the cache (two
+ *    CPUs, L2 of 2 MiB: 256 KiB 8.0, 512 KiB 8.5, 1 MiB 6.8 GB/s). Six calls lead from big wants to small ones.
  *  - Every block begins where a want begins, because what a split want had in the last block is moved in front. So a window that
- *    was split h bytes before its end would have ended with a want had it been h bytes shorter: it becomes that. Messages of one size
- *    are then split no more (copied, of 1 GiB: 64 KiB messages 0.02 % instead of 6 %). Where the next block is split again, sizes vary:
- *    the window goes back to its roof, and half of a typical want is copied for each block.
- *  - Where predictions keep failing and wants of 128 KiB and more are split, a split costs 16 calls and more: then wants from 64 KiB on
- *    are received exactly, as big ones are; now and then, ever more seldom, the prediction gets another chance. Random sizes up to
- *    300,000 bytes: 1.8 % copied instead of 19 %. (Up to 100,000: 7.6 % copied, at 0.6 calls per 256 KiB; up to 1 MiB: 1.2 %, 1.0 calls.)
+ *    was split h bytes before its end would have ended with a want had it been h bytes shorter: it becomes that. Messages of one
+ *    size are then split no more (copied, of 1 GiB: 64 KiB messages 0.02 % instead of 6 %). Where the next block is split again,
+ *    sizes vary: the window goes back to its roof, and half of a typical want is copied for each block.
+ *  - Where predictions keep failing and wants of 128 KiB and more are split, a split costs 16 calls and more: then wants from 64
+ *    KiB on are received exactly, as big ones are; now and then, ever more seldom, the prediction gets another chance. Random
+ *    sizes up to 300,000 bytes: 1.8 % copied instead of 19 %. (Up to 100,000: 7.6 % copied, at 0.6 calls per 256 KiB; up to 1
+ *    MiB: 1.2 %, 1.0 calls.)
  *  - A window that stays three quarters empty shrinks again, for memory's sake. */
 #include "readahead-internal.h"
 

@@ -1,9 +1,10 @@
 /* The file of a listening socket: its lock, its mode, its beginning and its end.
  *
- * Two starters, one path: whoever holds the lock on path.lock may look, remove a stale file, and bind; the lock is held as long as the listener
- * lives, so the loser knows at once, without a connection that would disturb the winner. The kernel gives the lock back however the process ends. The lock
- * file is removed at the end, by its holder; one who had opened it just before holds a lock on a file that is no longer there, sees
- * that by its inode, and starts again. A listener that takes no such lock (another program) is found by a connection. */
+ * Two starters, one path: whoever holds the lock on path.lock may look, remove a stale file, and bind; the lock is held as long
+ * as the listener lives, so the loser knows at once, without a connection that would disturb the winner. The kernel gives the
+ * lock back however the process ends. The lock file is removed at the end, by its holder; one who had opened it just before holds
+ * a lock on a file that is no longer there, sees that by its inode, and starts again. A listener that takes no such lock (another
+ * program) is found by a connection. */
 #include "unix-internal.h"
 
 #include <errno.h>
@@ -105,8 +106,8 @@ static int remove_stale(const struct tribi_unix_file *file, const struct tribi_u
     return TRIB_OK;
 }
 
-/* bind gave the file the mode of the socket without the bits of the umask, which belongs to the whole process; here they are added. A chmod by path
- * could follow a link that took the file's place. */
+/* bind gave the file the mode of the socket without the bits of the umask, which belongs to the whole process; here they are
+ * added. A chmod by path could follow a link that took the file's place. */
 static int add_mode(const struct tribi_unix_file *file, mode_t mode, const char *path, struct trib_error *err)
 {
     int failed = 0, fd = openat(file->folder, file->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -16,6 +16,12 @@ uint32_t tribi_get_le32(const uint8_t *at);
 /* The 8 bytes before a message. */
 void tribi_arrow_prefix(uint8_t *at, size_t metadata_len);
 
+/* Rows and codec of a batch or a dictionary whose flatbuffer has been verified. */
+int tribi_arrow_table_batch(struct trib_arrow_message *message, struct trib_error *err);
+
+/* Whether what nanoarrow reads without a look is there, in the verified flatbuffer of a schema message. */
+bool tribi_arrow_table_schema_ok(const uint8_t *metadata);
+
 /* Prefix and metadata of a message, in a chunk of their own. */
 int tribi_arrow_head_copy(const struct trib_arrow_message *message, struct trib_chunk **ret_head, struct trib_error *err);
 

@@ -21,74 +21,6 @@ const char *trib_arrow_kind_name(enum trib_arrow_kind kind)
     return (unsigned)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
 }
 
-/* ---- Flatbuffer tables ------------------------------------------------------------------------------------------
- * nanoarrow verifies the whole flatbuffer, but gives row count and codec only with a decoder that knows the schema. These are
- * two fields of a table, read here. Offsets are safe because the verifier has walked the same ones. */
-
-static uint16_t get_le16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] | at[1] << 8);
-}
-
-uint32_t tribi_get_le32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-void tribi_arrow_prefix(uint8_t *at, size_t metadata_len)
-{
-    memset(at, 0xFF, 4);
-    for (int i = 0; i < 4; i++)
-        at[4 + i] = (uint8_t)(metadata_len >> 8 * i);
-}
-
-static uint64_t get_le64(const uint8_t *at)
-{
-    return tribi_get_le32(at) | (uint64_t)tribi_get_le32(at + 4) << 32;
-}
-
-/* Field number `id` of a table; NULL where the table does not have it. */
-static const uint8_t *table_field(const uint8_t *table, unsigned id)
-{
-    const uint8_t *vtable = table - (int32_t)tribi_get_le32(table);
-    size_t at = 4 + 2 * (size_t)id;
-    uint16_t offset = at + 2 <= get_le16(vtable) ? get_le16(vtable + at) : 0;
-
-    return offset != 0 ? table + offset : NULL;
-}
-
-static const uint8_t *follow(const uint8_t *field)
-{
-    return field != NULL ? field + tribi_get_le32(field) : NULL;
-}
-
-/* Numbers of fields, from Message.fbs. */
-enum { MESSAGE_HEADER = 2, BATCH_LENGTH = 0, BATCH_COMPRESSION = 3, DICTIONARY_DATA = 1, COMPRESSION_CODEC = 0 };
-
-/* Rows and codec of a batch or a dictionary. */
-static int read_batch(struct trib_arrow_message *message, struct trib_error *err)
-{
-    const uint8_t *root = follow(message->metadata.data);
-    const uint8_t *batch = follow(table_field(root, MESSAGE_HEADER)), *field;
-
-    if (batch != NULL && message->kind == TRIB_ARROW_DICTIONARY)
-        batch = follow(table_field(batch, DICTIONARY_DATA));
-    if (batch == NULL)
-        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow %s: the message has no batch in it",
-                              trib_arrow_kind_name(message->kind));
-    field = table_field(batch, BATCH_LENGTH);
-    message->rows = field != NULL ? (int64_t)get_le64(field) : 0;
-    if (message->rows < 0)
-        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow %s: %lld rows", trib_arrow_kind_name(message->kind),
-                              (long long)message->rows);
-    field = follow(table_field(batch, BATCH_COMPRESSION));
-    if (field != NULL) {
-        field = table_field(field, COMPRESSION_CODEC);
-        message->codec = field != NULL && *field != 0 ? TRIB_ARROW_ZSTD : TRIB_ARROW_LZ4;
-    }
-    return TRIB_OK;
-}
-
 /* ---- One message ------------------------------------------------------------------------------------------------ */
 
 int tribi_arrow_failed(int code, const struct ArrowError *error, const char *what, struct trib_error *err)
@@ -142,7 +74,7 @@ static int decode_with(struct ArrowIpcDecoder *decoder, struct trib_view head, s
                                                                                       : TRIB_ARROW_DICTIONARY;
     message.metadata = trib_view_sub(head, TRIBI_ARROW_PREFIX, head.len - TRIBI_ARROW_PREFIX);
     if (message.kind != TRIB_ARROW_SCHEMA) {
-        rc = read_batch(&message, err);
+        rc = tribi_arrow_table_batch(&message, err);
         if (rc != TRIB_OK)
             return rc;
     }
@@ -200,6 +132,8 @@ int tribi_arrow_schema(struct ArrowIpcDecoder *decoder, struct trib_chunk *head,
     struct ArrowBufferView buffer = buffer_view(trib_chunk_view(head));
     int rc = ArrowIpcDecoderVerifyHeader(decoder, buffer, &error);
 
+    if (rc == NANOARROW_OK && !tribi_arrow_table_schema_ok(trib_chunk_data(head) + TRIBI_ARROW_PREFIX))
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: schema: custom metadata without key or value");
     if (rc == NANOARROW_OK)
         rc = ArrowIpcDecoderDecodeHeader(decoder, buffer, &error);
     if (rc == NANOARROW_OK)

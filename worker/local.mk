@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libtributary-worker-core.la
 libtributary_worker_core_la_SOURCES = \
 	worker/arrow.c \
 	worker/arrow-internal.h \
+	worker/arrow_table.c \
 	worker/message-internal.h \
 	worker/receiver.c \
 	worker/sender.c \

@@ -28,7 +28,8 @@ enum trib_event_kind tribi_order_handshake(const struct tribi_order *order)
 
 /* ---- The session ------------------------------------------------------------------------------------------------
  *
- * engine:  INIT --INIT--> DATA --DATA--> FRAMES  (FRAME | NULL)*                                   --DATA_END--> FINISH --FINISH--> OVER
+ * engine:  INIT --INIT--> DATA --DATA--> FRAMES  (FRAME | NULL)*                                   --DATA_END--> FINISH
+ * --FINISH--> OVER
  *                                    +-> STREAM  --STREAM--> ARROW (ARROW)* --STREAM_END--> DATA_END --DATA_END-----^
  *                                    +-> GROUPS  (--GROUP--> STREAM ... ARROW --STREAM_END--> STREAM | GROUPS)* --DATA_END--^
  *

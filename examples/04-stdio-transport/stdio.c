@@ -34,7 +34,8 @@ static int stdio_channel(int in, int out, const struct trib_channel_options *opt
     return code;
 }
 
-/* Moves stdin and stdout to descriptors of the channel's own. What anyone prints from now on goes to stderr, not into the stream. */
+/* Moves stdin and stdout to descriptors of the channel's own. What anyone prints from now on goes to stderr, not into the
+ * stream. */
 static int take_over(int ret_fds[2], struct trib_error *err)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -84,6 +84,7 @@ struct trib_pool_stats {
     uint64_t blocks_reused;
 };
 
+/* NULL, or a field that options->size does not reach: the default. keep_bytes 0: nothing is kept. */
 TRIB_API void trib_pool_configure(const struct trib_pool_options *options);
 TRIB_API void trib_pool_stats(struct trib_pool_stats *ret_stats);
 

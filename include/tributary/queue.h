@@ -37,7 +37,7 @@ TRIB_API void trib_queue_finish(struct trib_queue *queue, int code, const char *
 TRIB_API bool trib_queue_finished(const struct trib_queue *queue);
 
 /* Runs fn(arg) once when push is worth calling again: at once, inside this call, if it is; else on the thread that makes room.
- * NULL disarms. */
+ * NULL disarms. fn must not block, nor call the queue, nor let go of a chunk. */
 TRIB_API void trib_queue_on_room(struct trib_queue *queue, trib_ready_fn *fn, void *arg);
 
 /* ---- Consumer ---- */
@@ -50,7 +50,7 @@ TRIB_API int trib_queue_pop(struct trib_queue *queue, const struct trib_want *wa
 TRIB_API size_t trib_queue_bytes(const struct trib_queue *queue);
 
 /* Runs fn(arg) once when pop is worth calling: at once, inside this call, if it is; else on the producer's (or the cancelling)
- * thread. NULL disarms. */
+ * thread. NULL disarms. fn must not block, nor call the queue, nor let go of a chunk. */
 TRIB_API void trib_queue_on_bytes(struct trib_queue *queue, trib_ready_fn *fn, void *arg);
 
 /* The consumer goes: what waits is let go, push returns TRIB_ERR_CLOSED. */

@@ -26,7 +26,7 @@ struct trib_reader_options {
     size_t size;
     size_t budget;             /* default 8 MiB */
     size_t limit;              /* default 256 MiB, or the budget if that is more */
-    struct trib_chunk *initial; /* first bytes, or NULL; the reader takes a reference of its own */
+    struct trib_chunk *initial; /* first bytes, or NULL; the reader takes a reference of its own, and does not count them as held */
 };
 #define TRIB_READER_OPTIONS_INIT { sizeof(struct trib_reader_options), 0, 0, NULL }
 
@@ -139,7 +139,8 @@ TRIB_API bool trib_reader_at_mark(struct trib_reader *reader);
 
 /* ---- The bounded sub-stream -----------------------------------------------------------------------------------
  * Until limit_pop, this reader is a stream of the next n bytes, which are parsed in place: at its end take returns TRIB_EOF, past
- * its end TRIB_ERR_SHORT at once, never a wait, whether the bytes have come or not. May be nested, TRIB_READER_LIMITS_MAX deep. */
+ * its end TRIB_ERR_SHORT at once, never a wait, whether the bytes have come or not. May be nested, TRIB_READER_LIMITS_MAX deep.
+ * Where the stream itself ends inside, take returns TRIB_ERR_SHORT, with got 0 too; take_some returns TRIB_EOF: see limit_left. */
 #define TRIB_READER_LIMITS_MAX 8
 
 /* TRIB_ERR_USAGE: too deep. TRIB_ERR_SHORT: n reaches past the end of the sub-stream around it. */

@@ -9,3 +9,10 @@ if !ENABLE_FUZZERS
 libtributary_fuzz_la_SOURCES += tests/fuzz/standalone.c
 endif
 fuzz_libraries = libtributary-fuzz.la $(LDADD) $(FUZZER_LDFLAGS)
+
+# The init message, the receiver of spark-socket, URIs. Their corpora are made of the captured sessions and of what the tests try.
+fuzz_programs += tests/fuzz/fuzz_init tests/fuzz/fuzz_messages tests/fuzz/fuzz_uri
+tests_fuzz_fuzz_init_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_messages_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_uri_LDADD = $(fuzz_libraries)
+EXTRA_DIST += tests/fuzz/corpus

@@ -110,12 +110,17 @@ static int memory_send(void *self, const struct trib_send *send, size_t *ret_byt
     size_t taken = 0;
 
     (void)err;
+    if (memory->refuse != 0 && send->deadline == TRIB_NOWAIT && ++memory->refused % memory->refuse != 0)
+        return TRIB_AGAIN;
     for (size_t i = 0; i < send->count; i++) {
         size_t len = send->views[i].len;
         if (memory->send_max != 0 && len > memory->send_max - taken)
             len = memory->send_max - taken;
         if (len > 0)
             keep(memory, send->views[i].data, len);
+        if (memory->watched != NULL && send->views[i].data >= memory->watched &&
+            send->views[i].data < memory->watched + memory->watched_len)
+            memory->watched_sent += len;
         taken += len;
     }
     *ret_bytes = taken;
@@ -157,6 +162,18 @@ struct trib_channel *memory_channel(struct memory_channel *memory, const uint8_t
     memory->input = input;
     memory->input_len = len;
     ck_assert_msg(trib_channel_new(&memory_ops, memory, NULL, &channel, &err) == TRIB_OK, "%s", err.message);
+    return channel;
+}
+
+struct trib_channel *memory_channel_gather(struct memory_channel *memory, size_t gather)
+{
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+    struct trib_channel *channel;
+    struct trib_error err;
+
+    memset(memory, 0, sizeof(*memory));
+    options.gather = gather;
+    ck_assert_msg(trib_channel_new(&memory_ops, memory, &options, &channel, &err) == TRIB_OK, "%s", err.message);
     return channel;
 }
 

@@ -41,14 +41,21 @@ struct memory_channel {
     size_t at;
     bool stuck;      /* no end after the input: waiting for more times out */
     size_t send_max; /* not 0: takes at most so many bytes in one call */
+    unsigned refuse; /* not 0: takes something only in every so many-th call that does not wait */
+    unsigned refused;
     uint8_t *output;
     size_t output_len;
     size_t output_room;
-    bool finished; /* the writing direction was */
+    bool finished;          /* the writing direction was */
+    const uint8_t *watched; /* if set: how many bytes were sent that lie in these, by reference */
+    size_t watched_len;
+    size_t watched_sent;
 };
 
 /* `memory` must outlive the channel, and is done with by memory_done(). */
 struct trib_channel *memory_channel(struct memory_channel *memory, const uint8_t *input, size_t len);
+struct trib_channel *memory_channel_gather(struct memory_channel *memory,
+                                           size_t gather); /* without input; sends when so much is gathered */
 int memory_channel_try(struct memory_channel *memory, struct trib_channel **ret_channel,
                        struct trib_error *err); /* without input */
 void memory_done(struct memory_channel *memory);

@@ -103,3 +103,24 @@ void data_list_free(char **names)
         free(names[i]);
     free(names);
 }
+
+#if defined(__SANITIZE_THREAD__)
+#define SPLIT_STEP 11
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SPLIT_STEP 11
+#endif
+#endif
+#ifndef SPLIT_STEP
+#define SPLIT_STEP 1
+#endif
+
+size_t data_split_step(void)
+{
+    const char *step = getenv("TRIB_SPLIT_STEP");
+    const char *preload = getenv("LD_PRELOAD");
+
+    if (step != NULL && strtoul(step, NULL, 10) > 0)
+        return (size_t)strtoul(step, NULL, 10);
+    return preload != NULL && strstr(preload, "vgpreload") != NULL ? 61 : SPLIT_STEP;
+}

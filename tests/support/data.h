@@ -20,9 +20,13 @@ void data_load(const char *name, struct data_file *ret_file);
 /* Frees the bytes and empties *file; twice is safe. */
 void data_done(struct data_file *file);
 
-/* Names of the files in the folder `sub` ("" for the folder itself) that end in `suffix`, sorted, as data_load() takes them; NULL-terminated. Free it
- * with data_list_free(). An absent folder gives an empty list. */
+/* Names of the files in the folder `sub` ("" for the folder itself) that end in `suffix`, sorted, as data_load() takes them;
+ * NULL-terminated. Free it with data_list_free(). An absent folder gives an empty list. */
 char **data_list(const char *sub, const char *suffix, size_t *ret_count);
 void data_list_free(char **names);
+
+/* Split points of a file are tried in steps of this: 1, but more where everything is slowed down manyfold (valgrind, a
+ * sanitizer of threads), or the environment's TRIB_SPLIT_STEP. */
+size_t data_split_step(void);
 
 #endif

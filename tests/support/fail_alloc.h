@@ -26,13 +26,14 @@ bool fail_alloc_hit(void);
 size_t fail_alloc_count(void);
 size_t fail_alloc_live(void);
 
-/* Builds something up, uses it and takes it down again, whatever fails in between. Returns the code of the first call that failed, with
- * its *err, or TRIB_OK. */
+/* Builds something up, uses it and takes it down again, whatever fails in between. Returns the code of the first call that
+ * failed, with its *err, or TRIB_OK. */
 typedef int fail_alloc_scenario_fn(void *arg, struct trib_error *err);
 
-/* Runs the scenario with its first allocation failing, then with its second, and so on, until a run in which none was left to fail: that one must
- * return TRIB_OK. Each other run must return TRIB_ERR_NOMEM with a message, or TRIB_OK where the library can do without; none may leave
- * memory behind. Installs and removes the allocator itself. Returns how many allocations there were. */
+/* Runs the scenario with its first allocation failing, then with its second, and so on, until a run in which none was left to
+ * fail: that one must return TRIB_OK. Each other run must return TRIB_ERR_NOMEM with a message, or TRIB_OK where the library
+ * can do without; none may leave memory behind. Installs and removes the allocator itself. Returns how many allocations there
+ * were. */
 size_t fail_alloc_every(fail_alloc_scenario_fn *scenario, void *arg);
 
 #endif

@@ -6,8 +6,8 @@
 
 enum { FAKE_LOG_MAX = 4096, FAKE_KEPT_MAX = 4096 };
 
-/* One call of send or recv. TRIB_OK: takes, or gives, at most so many bytes (0: all that there are). Other codes are returned as they
- * are, the negative ones with a message. */
+/* One call of send or recv. TRIB_OK: takes, or gives, at most so many bytes (0: all that there are). Other codes are returned as
+ * they are, the negative ones with a message. */
 struct fake_step {
     int code;
     size_t bytes;

@@ -1,0 +1,343 @@
+#!/bin/sh
+# The command `tributary`: each of its commands on good and on bad input, its exit codes, and what it leaves behind.
+set -u
+
+tool=${TRIB_TOOL:-$TRIB_BUILD/tributary}
+vectors=$TRIB_DATA/spark-4.3.0
+module=$TRIB_BUILD/examples/04-stdio-transport/.libs/stdio.so
+work=$(mktemp -d)
+server=
+trap 'end_server KILL; rm -rf "$work"' EXIT
+passed=0
+failed=0
+cd "$work" || exit 99
+
+# ---- What the cases are made of ----
+
+pass() { passed=$((passed + 1)); }
+fail() {
+    failed=$((failed + 1))
+    printf 'FAIL: %s\n' "$*"
+    sed 's/^/    | /' err 2>/dev/null | head -n 5
+}
+
+# is TEXT CONDITION...: the condition, a command, holds
+is() {
+    what=$1
+    shift
+    if "$@" >/dev/null; then pass; else fail "$what"; fi
+}
+
+# runs CODE ARGUMENT...: tributary ends with that code; its output is in out and err
+runs() {
+    code=$1
+    shift
+    timeout 120 "$tool" "$@" >out 2>err </dev/null
+    got=$?
+    if [ "$got" -eq "$code" ]; then pass; else fail "tributary $*: exit code $got, expected $code"; fi
+}
+
+# refuses CODE WORDS ARGUMENT...: as runs, and stderr is one line that begins with "tributary: " and has the words
+refuses() {
+    code=$1
+    words=$2
+    shift 2
+    runs "$code" "$@"
+    if [ "$(wc -l <err)" -eq 1 ] && grep -q '^tributary: ' err && grep -qF -- "$words" err; then pass; else fail "tributary $*: not one line with \"$words\""; fi
+}
+
+# start ARGUMENT...: a server in the background; returns when it says that it listens
+start() {
+    rm -f log.fifo
+    mkfifo log.fifo
+    "$tool" serve "$@" 2>log.fifo </dev/null &
+    server=$!
+    exec 3<log.fifo
+    read -r listening <&3
+    case $listening in *listening*) ;; *) fail "tributary serve $*: $listening" ;; esac
+}
+
+# The signal; the server's exit code is in ended, its lines in log.
+end_server() {
+    [ -n "$server" ] || return 0
+    kill "-$1" "$server" 2>/dev/null
+    wait_server
+}
+wait_server() {
+    cat <&3 >log
+    exec 3<&-
+    wait "$server"
+    ended=$?
+    server=
+}
+
+# bytes WORD...: octal escapes as bytes
+bytes() { printf "$@"; }
+
+engine=$vectors/c-map-in-arrow.uds-direct.engine-to-worker.bin
+worker=$vectors/c-map-in-arrow.uds-direct.worker-to-engine.bin
+
+# ---- The program ----
+
+runs 0 --help
+is 'help names every command' [ "$(grep -cE '^  (serve|send|replay|inspect|conform|demo) ' out)" -eq 6 ]
+runs 0 --version
+is 'version' grep -qE '^tributary [0-9]+\.[0-9]+\.[0-9]+$' out
+for command in serve send replay inspect conform demo; do
+    runs 0 "$command" --help
+    is "$command --help shows how" grep -q "^Usage: tributary $command " out
+    refuses 2 "unknown option '--nonsense'" "$command" --nonsense
+done
+refuses 2 'no command'
+refuses 2 "unknown command 'nonsense'" nonsense
+refuses 2 "unknown option '--nonsense'" --nonsense
+refuses 2 'argument is missing' send unix:s
+refuses 2 'too many' inspect a b
+refuses 2 "'--out' needs a value" send unix:s a --out
+refuses 2 'which channel' replay "$engine"
+refuses 2 'not a size' replay "$engine" --over chunk:a --split 0
+refuses 2 'not a number' serve unix:s --threads 0
+refuses 2 'none of echo' serve unix:s --serializer nonsense
+refuses 2 'neither raw' serve unix:s --protocol nonsense
+refuses 2 'none of none' serve unix:s --handshake nonsense
+refuses 2 'not a number of seconds' serve unix:s --timeout soon
+
+# ---- The manual ----
+
+page=$TRIB_SRC/doc/tributary.1
+for command in serve send replay inspect conform demo; do
+    runs 0 "$command" --help
+    for option in $(sed -n 's/^  --\([a-z]*\).*/\1/p' out); do
+        is "tributary(1) has --$option" grep -qE -- "^\.It Fl -$option( |\$)" "$page"
+    done
+done
+if man --warnings -l "$page" >out 2>err; then
+    is 'tributary(1) is without warnings' [ ! -s err ]
+fi
+
+# ---- URIs and files that are none ----
+
+for uri in nonsense 'unix:' 'nonsense:x' 'unix:s?mode=rw' 'chunk:a/b' '%:'; do
+    refuses 1 "$uri" replay "$engine" --over "$uri"
+    refuses 1 "$uri" serve "$uri"
+    refuses 1 "$uri" conform "$uri"
+    refuses 1 "$uri" demo --data "$vectors" --over "$uri"
+done
+refuses 1 'start a listener first' send unix:nobody "$engine"
+refuses 1 'one process' send chunk:a "$engine"
+refuses 1 'one process' serve chunk:a
+refuses 1 'No such file' send unix:s missing
+refuses 1 'No such file' inspect missing
+refuses 1 'No such file' replay missing --over chunk:a
+refuses 1 'No such file' demo --data missing
+refuses 1 'No such file' serve unix:missing/s
+refuses 1 'missing.so' conform missing.so
+refuses 1 'missing.so' serve --transport missing.so unix:s
+refuses 1 'directory' send unix:s .
+
+# ---- Captures: inspect and replay ----
+
+for capture in "$vectors"/*.bin; do
+    runs 0 inspect "$capture"
+    is "$capture ends where its last event ends" grep -q "^ *$(wc -c <"$capture")  the end" out
+done
+runs 0 inspect "${engine%.engine-to-worker.bin}"
+is 'a stem is both directions' [ "$(grep -c '  the end, after' out)" -eq 2 ]
+for words in 'handshake pid' '207 (SQL_MAP_ARROW_ITER_UDF)' '"c:echo"' 'schema, metadata 224 bytes' 'batch, 3 rows, metadata 168 bytes, body 40 bytes' \
+    '-8 (START_OF_INIT_MESSAGE)' '-6 (START_ARROW_STREAM)' '-4 (END_OF_STREAM)' '"spark.sql.session.timeZone" = "UTC"'; do
+    is "inspect tells of $words" grep -qF -- "$words" out
+done
+
+for capture in "$vectors"/*.engine-to-worker.bin; do
+    stem=${capture%.engine-to-worker.bin}
+    runs 0 replay "$stem" --over chunk:replay
+    is "$stem: both directions" [ "$(grep -c 'equal to the byte' out)" -eq 2 ]
+    runs 0 replay "$stem" --over unix:s --split 1
+done
+for stem in c-map-in-arrow.uds-direct c-map-in-arrow.tcp-daemon; do
+    runs 0 replay "$vectors/$stem" --over unix:s --split 7
+    is "$stem: its answer is computed" grep -q 'computed by echo.*4 bytes of process id and 32 bytes of times masked' out
+done
+runs 0 replay "$engine" --over chunk:a
+cp "$engine" alone.engine-to-worker.bin
+runs 0 replay alone.engine-to-worker.bin --over chunk:a
+is 'one direction alone is replayed' grep -q 'none was recorded' out
+
+# An answer that was tampered with is seen, but for pid and times.
+cp "$engine" other.engine-to-worker.bin
+# tamper OFFSET: one byte of the recorded answer becomes 'A'
+tamper() { { head -c "$1" "$worker"; bytes A; tail -c +"$(($1 + 2))" "$worker"; } >other.worker-to-engine.bin; }
+tamper 425
+refuses 1 'byte 425 differs' replay other --over chunk:a
+tamper 500
+refuses 1 'byte 500 differs' replay other --over unix:s
+tamper 3
+runs 0 replay other --over chunk:a
+tamper 475
+runs 0 replay other --over chunk:a
+
+# Broken captures: one line, exit code 1, and what comes before the break is printed.
+# broken WORDS INITS: the capture "bad" is refused with these words; so many init messages come before the break
+broken() {
+    refuses 1 "$1" inspect bad
+    is "$1: inspect says where" grep -qE 'after byte [0-9]+ of ' err
+    is "$1: inspect prints what comes before" [ "$(grep -c 'INIT' out)" -eq "$2" ]
+    for over in 'chunk:a' 'unix:s'; do
+        refuses 1 "$1" replay bad --over $over
+        refuses 1 "$1" replay bad --over $over --split 5
+    done
+}
+head -c 4700 "$engine" >bad && broken 'ended after' 1
+head -c 6 "$engine" >bad && broken 'ended after 6 of 8 bytes' 0
+{ bytes '\377\377\377\370\177\377\377\377'; tail -c +9 "$engine"; } >bad && broken '2147483647 bytes, at most' 0
+{ bytes '\377\377\377\370\377\377\377\000'; tail -c +9 "$engine"; } >bad && broken 'negative' 0
+{ head -c 4975 "$engine"; bytes GARB; } >bad && broken 'expected -4' 1
+{ cat "$engine"; bytes GARB; } >bad && broken 'expected -8' 1
+bytes 'this is not a capture' >bad && broken 'spark-socket: ' 0
+: >bad && refuses 1 'empty' inspect bad
+
+# ---- serve and send ----
+
+head -c 33000000 /dev/urandom >big
+bytes 'Many channels, 1 stream.\n' >small
+start unix:s
+is 'a server makes its socket' test -S s
+runs 0 send unix:s big --out back
+is 'what comes back is what was sent' cmp big back
+is 'send tells sizes, time and rate' grep -qE 'sent 31\.5 MiB, received 31\.5 MiB in [0-9.]+ (ms|s), [0-9.]+ GB/s$' err
+runs 0 send unix:s big small small --out back
+cat big small small >three
+is 'files come in their order' cmp three back
+is 'standard input and output' sh -c "cat small | timeout 60 '$tool' send unix:s - --out - 2>err | cmp - small"
+refuses 1 'somebody listens' serve unix:s
+others=
+for i in 1 2 3 4 5 6 7 8; do
+    timeout 120 "$tool" send unix:s big small --out "back$i" 2>/dev/null &
+    others="$others $!"
+done
+for other in $others; do
+    is 'eight at once' wait "$other"
+done
+cat big small >two
+for i in 1 2 3 4 5 6 7 8; do
+    is "eight at once: the answer to number $i" cmp two "back$i"
+    rm -f "back$i"
+done
+end_server TERM
+is 'SIGTERM is an end in order' [ "$ended" -eq 0 ]
+is 'good peers cost no line' [ ! -s log ]
+is 'no socket and no lock are left' [ ! -e s ] && [ ! -e s.lock ]
+
+start unix:s --serializer upper --once --verbose
+runs 0 send unix:s small --out back
+is 'upper' [ "$(cat back)" = 'MANY CHANNELS, 1 STREAM.' ]
+wait_server
+is 'once: it ends by itself, in order' [ "$ended" -eq 0 ] && grep -q 'served, 25 bytes' log
+
+start unix:s --serializer count --threads 1
+runs 0 send unix:s big --out -
+is 'count' [ "$(cat out)" = 33000000 ]
+# One that says nothing holds the only thread: a signal ends it all the same.
+mkfifo silence
+"$tool" send unix:s - <silence 2>quiet &
+silent=$!
+exec 4>silence
+bytes x >&4
+end_server INT
+exec 4>&-
+is 'SIGINT is an end in order, with a peer under way' [ "$ended" -eq 0 ]
+wait $silent
+is 'no socket is left' [ ! -e s ]
+
+# ---- Sessions of spark-socket, good and bad, on one server ----
+
+start unix:s --protocol spark-socket
+# answers FILE WORDS: the answer to FILE holds these words, the server has a line with them
+answers() {
+    runs 0 send unix:s "$1" --out back
+    is "the peer is told: $2" grep -qaF -- "$2" back
+}
+runs 0 send unix:s "$engine" --out back
+is 'a session is answered' [ "$(wc -c <back)" -eq "$(wc -c <"$worker")" ]
+head -c 6 "$engine" >bad && runs 0 send unix:s bad --out back
+{ bytes '\377\377\377\370\177\377\377\377'; tail -c +9 "$engine"; } >bad && answers bad '2147483647 bytes, at most'
+{ bytes '\377\377\377\370\377\377\377\000'; tail -c +9 "$engine"; } >bad && answers bad 'is negative'
+bytes 'this is not a session' >bad && answers bad 'expected -8'
+answers "$vectors/c-exception.uds-direct.engine-to-worker.bin" 'c:throw'
+runs 0 send unix:s "$engine" --out back
+cp back other.worker-to-engine.bin
+runs 0 replay other --over chunk:a
+end_server HUP
+is 'SIGHUP is an end in order' [ "$ended" -eq 0 ]
+is 'a line for each bad peer' [ "$(grep -c '^tributary: serve: unix:s: peer [0-9]* of user [0-9]*: ' log)" -eq 5 ]
+is 'and no other line' [ "$(wc -l <log)" -eq 5 ]
+
+start unix:s --protocol spark-socket --once
+head -c 6 "$engine" >bad
+runs 0 send unix:s bad
+wait_server
+is 'once: the exit code tells of a bad peer' [ "$ended" -eq 1 ]
+
+# A peer that stops in the middle and stays: both ends have deadlines.
+start unix:s --protocol spark-socket --timeout 0.2 --once
+mkfifo stopped
+timeout 60 "$tool" send unix:s - --timeout 60 <stopped 2>quiet &
+silent=$!
+exec 4>stopped
+head -c 6 "$engine" >&4
+wait_server
+exec 4>&-
+wait $silent
+is 'serve --timeout' [ "$ended" -eq 1 ] && grep -q 'deadline' log
+start unix:s --serializer count
+mkfifo waiting
+exec 4<>waiting
+timeout 60 "$tool" send unix:s - --timeout 0.2 <&4 2>err
+is 'send --timeout' [ $? -eq 1 ] && grep -q 'deadline' err
+exec 4>&-
+end_server TERM
+is 'no socket is left by any' [ ! -e s ] && [ ! -e s.lock ]
+
+# ---- conform and demo ----
+
+runs 0 conform chunk:a
+is 'conform: a line for each case, a total at the end' tail -n 1 out | grep -qE '[0-9]+ passed, 0 failed, [0-9]+ skipped$'
+mkdir tmp
+TMPDIR=$work/tmp
+export TMPDIR
+runs 0 demo --data "$vectors" --bytes 8MiB
+is 'demo: every session over both channels' [ "$(grep -cE '^(unix|chunk): +20 of 20' out)" -eq 2 ]
+is 'demo: no progress where there is no terminal' [ ! -s err ]
+is 'demo leaves nothing' rmdir tmp
+unset TMPDIR
+mkdir data
+cp "$vectors"/c-map-in-arrow.uds-direct.* data
+tamper 425
+mv -f other.worker-to-engine.bin data/c-map-in-arrow.uds-direct.worker-to-engine.bin
+runs 1 demo --data data --bytes 0 --over chunk:a
+is 'demo: what is wrong is told, once' [ "$(grep -c 'byte 425 differs' err)" -eq 1 ]
+
+# ---- A transport that is loaded ----
+
+if [ -r "$module" ]; then
+    runs 0 conform "$module"
+    runs 0 conform stdio: --transport "$module"
+    runs 0 --transport "$module" replay "$vectors/c-map-in-arrow.tcp-daemon" --over stdio: --split 3
+    runs 0 demo --data "$vectors" --bytes 1MiB --over stdio: --transport "$module"
+    mkfifo there back.fifo
+    # Neither timeout(1) nor, in the foreground, a shell may hold the ends of the pipes as well.
+    "$tool" serve stdio: --timeout 60 --transport "$module" --serializer upper <there >back.fifo 2>log &
+    server=$!
+    "$tool" send stdio: small --timeout 60 --out back --transport "$module" >there <back.fifo 2>err &
+    wait $!
+    is 'send over stdio' [ $? -eq 0 ]
+    wait $server
+    is 'serve over stdio' [ $? -eq 0 ]
+    server=
+    is 'its answer' [ "$(cat back)" = 'MANY CHANNELS, 1 STREAM.' ]
+else
+    echo "without $module, which needs shared libraries: no transport was loaded"
+fi
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

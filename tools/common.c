@@ -1,0 +1,158 @@
+/* Error lines, words for sizes and rates, and channels with the command line's transports. */
+#include "tools/tool.h"
+
+#include <tributary/uri.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Error lines ---------------------------------------------------------------------------------------------- */
+
+void tool_line(const struct tool *tool, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    int head = snprintf(text, sizeof(text), "tributary: %s: ", tool->command->name);
+    size_t len;
+
+    va_start(args, format);
+    vsnprintf(text + head, sizeof(text) - (size_t)head - 1, format, args);
+    va_end(args);
+    len = strlen(text);
+    /* One line, whatever an operand or a peer's text has in it. */
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = ' ';
+    text[len] = '\n';
+    tool_progress_hide();
+    fwrite(text, 1, len + 1, stderr);
+}
+
+int tool_fail(const struct tool *tool, const struct trib_error *err, const char *hint)
+{
+    tool_line(tool, "%s%s%s", err->message, hint != NULL ? "; " : "", hint != NULL ? hint : "");
+    return TOOL_FAILED;
+}
+
+const char *tool_hint_dial(const struct trib_error *err, const char *uri, char *buf, size_t len)
+{
+    if (err->sys_errno == ECONNREFUSED || err->sys_errno == ENOENT) {
+        snprintf(buf, len, "start a listener first: tributary serve %s", uri);
+        return buf;
+    }
+    if (err->code == TRIB_ERR_SHORT || err->code == TRIB_ERR_CLOSED)
+        return "look at what the peer says";
+    return tool_hint(err);
+}
+
+const char *tool_hint(const struct trib_error *err)
+{
+    switch (err->sys_errno) {
+    case ENOENT:
+        return "make the folder first";
+    case EADDRINUSE:
+        return "stop that one, or listen elsewhere";
+    case EACCES:
+    case EPERM:
+        return "check the owner and the mode of the path";
+    default:
+        break;
+    }
+    switch (err->code) {
+    case TRIB_ERR_USAGE:
+        return "tributary(1) describes the URIs";
+    case TRIB_ERR_TIMEOUT:
+        return "is the peer alive? give it more with --timeout";
+    default:
+        return NULL;
+    }
+}
+
+/* ---- Channels ------------------------------------------------------------------------------------------------- */
+
+struct trib_channel_options tool_channel_options(const struct tool *tool)
+{
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+
+    options.transports = tool->transports;
+    return options;
+}
+
+static const struct trib_transport *find_scheme(const struct trib_transport *const *transports, const char *scheme)
+{
+    for (; transports != NULL && *transports != NULL; transports++)
+        if (strcmp((*transports)->scheme, scheme) == 0)
+            return *transports;
+    return NULL;
+}
+
+const struct trib_transport *tool_transport(const struct tool *tool, const char *uri)
+{
+    const struct trib_transport *transport;
+    struct trib_uri *parsed;
+
+    if (trib_uri_parse(uri, &parsed, NULL) != TRIB_OK)
+        return NULL;
+    transport = find_scheme(tool->transports, trib_uri_scheme(parsed));
+    if (transport == NULL)
+        transport = find_scheme(trib_transports(), trib_uri_scheme(parsed));
+    trib_uri_free(parsed);
+    return transport;
+}
+
+int tool_check_outside(const struct tool *tool, const char *uri, struct trib_error *err)
+{
+    const struct trib_transport *transport = tool_transport(tool, uri);
+
+    if (transport == NULL || (transport->capabilities & TRIB_CAP_REFERENCES) == 0)
+        return TRIB_OK;
+    return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "%s: a %s channel joins threads of one process", uri, transport->scheme);
+}
+
+/* ---- Words ---------------------------------------------------------------------------------------------------- */
+
+struct tool_word tool_word_size(uint64_t bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    struct tool_word word;
+    double number = (double)bytes;
+    size_t unit = 0;
+
+    while (number >= 1023.995 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+        number /= 1024.0;
+        unit++;
+    }
+    if (unit == 0)
+        snprintf(word.text, sizeof(word.text), "%llu byte%s", (unsigned long long)bytes, bytes == 1 ? "" : "s");
+    else
+        snprintf(word.text, sizeof(word.text), "%.*f %s", number < 10.0 ? 2 : number < 100.0 ? 1 : 0, number, units[unit]);
+    return word;
+}
+
+struct tool_word tool_word_rate(uint64_t bytes, int64_t ns)
+{
+    struct tool_word word;
+    double rate = ns > 0 ? (double)bytes / (double)ns : 0.0;
+
+    if (rate >= 100.0)
+        snprintf(word.text, sizeof(word.text), "%.0f GB/s", rate);
+    else if (rate >= 0.01)
+        snprintf(word.text, sizeof(word.text), "%.2f GB/s", rate);
+    else
+        snprintf(word.text, sizeof(word.text), "%.2f MB/s", rate * 1000.0);
+    return word;
+}
+
+struct tool_word tool_word_time(int64_t ns)
+{
+    struct tool_word word;
+    double seconds = (double)ns / 1e9;
+
+    if (seconds < 0.1)
+        snprintf(word.text, sizeof(word.text), "%.2f ms", seconds * 1e3);
+    else
+        snprintf(word.text, sizeof(word.text), "%.2f s", seconds);
+    return word;
+}

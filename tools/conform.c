@@ -1,0 +1,83 @@
+/* `tributary conform`: the conformance suite as a tool. */
+#include "tools/tool.h"
+
+#include "conformance/suite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_module(const char *operand)
+{
+    size_t len = strlen(operand);
+
+    return len > 3 && strcmp(operand + len - 3, ".so") == 0;
+}
+
+static int make_target(const struct tool *tool, const char *operand, struct conform_target *ret_target, struct trib_error *err)
+{
+    const struct trib_transport *transport;
+    char path[4096];
+
+    if (is_module(operand)) {
+        snprintf(path, sizeof(path), "%s%s", strchr(operand, '/') == NULL ? "./" : "", operand);
+        return conform_target_module(path, ret_target, err);
+    }
+    transport = tool_transport(tool, operand);
+    if (transport != NULL && transport->listen == NULL && transport->pair != NULL)
+        return conform_target_transport(transport, ret_target, err);
+    return conform_target_uri(operand, tool->transports, ret_target, err);
+}
+
+/* What every case would say of a URI that cannot be opened is said once. */
+static int try_target(const struct tool *tool, const struct conform_target *target)
+{
+    struct trib_channel_options options = tool_channel_options(tool);
+    struct trib_channel *a, *b;
+    struct trib_error err;
+
+    if (target->open_pair(target->arg, &options, &a, &b, &err) != TRIB_OK)
+        return tool_fail(tool, &err, tool_hint(&err));
+    trib_channel_free(a);
+    trib_channel_free(b);
+    return TOOL_OK;
+}
+
+static int run(struct tool *tool, int argc, char **argv)
+{
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'}, TOOL_OPTIONS_TRANSPORT};
+    struct conform_target target;
+    struct trib_error err;
+    const char *data = NULL;
+    int option, code;
+
+    while ((option = tool_option(tool, argc, argv, options)) != TOOL_END) {
+        if (option != 'd')
+            return tool->exit_code;
+        data = optarg;
+    }
+    code = tool_operands(tool, argc, 1, 1);
+    if (code != TOOL_OK)
+        return code;
+    if (make_target(tool, argv[optind], &target, &err) != TRIB_OK)
+        return tool_fail(tool, &err, "give a URI, or the path of a transport's module");
+    code = try_target(tool, &target);
+    if (code == TOOL_OK) {
+        target.data_dir = data;
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        code = conform_run_all(&target, stdout) == 0 ? TOOL_OK : TOOL_FAILED;
+    }
+    conform_target_done(&target);
+    return code;
+}
+
+const struct tool_command tool_conform = {
+    "conform",
+    "[OPTION...] URI|MODULE.so",
+    "run the conformance suite against a transport",
+    "Runs the conformance suite, which every transport has to pass: against channels of a\n"
+    "URI, which is listened on and dialled anew for each case, or against a transport in a\n"
+    "module, whose pairs are tested. One line for each case; those that ask for more than the\n"
+    "transport says it can do are skipped. Exit code 1 where a case failed.\n\n"
+    "  --data DIR           also send every file in DIR in two parts, at each split point\n" TOOL_HELP_TRANSPORT,
+    run,
+};

@@ -1,0 +1,37 @@
+/* One channel with both ends in this process, each on a thread of its own. */
+#ifndef TRIBUTARY_TOOLS_LINK_H
+#define TRIBUTARY_TOOLS_LINK_H
+
+#include "tools/tool.h"
+
+#include <pthread.h>
+
+/* What went wrong first: all other failures follow from it. */
+struct link_fault {
+    pthread_mutex_t lock;
+    int code;
+    struct trib_error err;
+};
+
+/* Any thread. Call it before the channel is cancelled or freed, which is what the other end fails of. */
+void link_fault_note(struct link_fault *fault, int code, const struct trib_error *err);
+
+/* One end's work; the channel is the link's, which notes what run returns. */
+struct link_end {
+    int (*run)(struct trib_channel *channel, void *arg, struct link_fault *fault, struct trib_error *err);
+    void *arg;
+};
+
+/* Listens at the URI, accepts and runs `far` on a new thread, dials and runs `near` on this one. TRIB_OK: both returned it.
+ * Otherwise what was noted first. A transport that cannot listen, but has pairs, gives a pair. */
+int link_run(const struct tool *tool, const char *uri, struct link_end near_end, struct link_end far_end, struct trib_error *err);
+
+/* Opens a channel to this process, and closes it. */
+int link_try(const struct tool *tool, const char *uri, struct trib_error *err);
+
+/* A URI of unix: in a folder of its own, which signals that end the process take away as well as link_unix_done(). One
+ * at a time. */
+int link_unix_init(char *uri, size_t len, struct trib_error *err);
+void link_unix_done(void);
+
+#endif

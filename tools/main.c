@@ -1,0 +1,101 @@
+/* The program `tributary`: finds the command and runs it. */
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct tool_command *const commands[] = {&tool_serve,   &tool_send, &tool_replay, &tool_inspect,
+                                                      &tool_conform, &tool_demo, NULL};
+
+static int print_help(void)
+{
+    printf("Usage: tributary COMMAND ...\n"
+           "Streams and captured sessions over interchangeable channels: Unix sockets, chunks in one\n"
+           "process, transports of your own.\n\n"
+           "Commands:\n");
+    for (const struct tool_command *const *command = commands; *command != NULL; command++)
+        printf("  %-9s %s\n", (*command)->name, (*command)->summary);
+    printf("\nOptions:\n"
+           "  --help     print this and exit\n"
+           "  --version  print the version and exit\n\n"
+           "`tributary COMMAND --help` tells more of a command, tributary(1) of all.\n"
+           "Exit code: 0, 1 where something failed or is wrong, 2 where the command line is.\n");
+    return TOOL_OK;
+}
+
+static int print_version(void)
+{
+    printf("tributary %s\n", trib_version());
+    return TOOL_OK;
+}
+
+static const struct tool_command *find_command(const char *name)
+{
+    for (const struct tool_command *const *command = commands; *command != NULL; command++)
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    return NULL;
+}
+
+static int run_command(const struct tool_command *command, int argc, char **argv)
+{
+    struct tool tool = {command, NULL, 0, TOOL_OK};
+    int code = command->run(&tool, argc, argv);
+
+    free(tool.transports);
+    return code;
+}
+
+/* --transport FILE.so may stand in front of the command: behind it is where the command looks. */
+static bool put_command_first(int argc, char **argv)
+{
+    int at = 1;
+    char *command;
+
+    while (at < argc && strncmp(argv[at], "--transport", strlen("--transport")) == 0)
+        at += strcmp(argv[at], "--transport") == 0 ? 2 : 1;
+    if (at >= argc)
+        return false;
+    command = argv[at];
+    memmove(&argv[2], &argv[1], (size_t)(at - 1) * sizeof(*argv));
+    argv[1] = command;
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
+    const struct tool_command *command;
+
+    if (!put_command_first(argc, argv)) {
+        fprintf(stderr, "tributary: no command; see `tributary --help`\n");
+        return TOOL_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        return print_help();
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+        return print_version();
+    command = find_command(argv[1]);
+    if (command == NULL) {
+        fprintf(stderr, "tributary: unknown %s '%s'; see `tributary --help`\n", argv[1][0] == '-' ? "option" : "command",
+                argv[1]);
+        return TOOL_USAGE;
+    }
+    return run_command(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    int code;
+
+    /* A peer or a pager that goes away is an error of write(), with a line of its own. */
+    signal(SIGPIPE, SIG_IGN);
+    code = run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "tributary: write standard output: %s\n", strerror(errno));
+        return TOOL_FAILED;
+    }
+    return code;
+}
