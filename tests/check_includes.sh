@@ -33,6 +33,7 @@ check_folder() {
 
 check_folder lib '$^' 'lib/ includes itself and public headers only'
 check_folder transports '$^' 'transports/ includes itself and public headers only'
+check_folder transports/grpc 'transports/' 'transports/grpc/ includes transports/ and public headers only'
 check_folder worker '$^' 'worker/ includes itself and public headers only'
 check_folder conformance '$^' 'conformance/ includes itself and public headers only'
 check_folder tools 'conformance/' 'tools/ includes itself, the conformance suite and public headers only'

@@ -257,6 +257,8 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
     if (stream == NULL)
         return 0;
     stream->closed = true;
+    if (stream->remote_end && stream->failed == 0)
+        stream->out.refused = true; /* what was to be read has come: who still writes is told, who finishes need not know */
     if (code != NGHTTP2_NO_ERROR || !stream->remote_end) {
         int status = tribi_grpc_status_of_reset(code);
 
