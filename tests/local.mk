@@ -66,7 +66,8 @@ unit_tests += \
 	tests/test_trace \
 	tests/test_uri \
 	tests/test_writer \
-	tests/test_writer_messages
+	tests/test_writer_messages \
+	tests/test_writer_refs
 
 # Errors, chunks, the pool, budgets, queues and readers.
 libtributary_support_la_SOURCES += tests/support/feed.c tests/support/feed.h tests/support/pipe.c tests/support/pipe.h
