@@ -6,6 +6,8 @@
  * second without, 25 million with them. */
 #include "chunk-internal.h"
 
+#include <stdlib.h>
+
 #include "alloc-internal.h"
 
 enum {
@@ -34,7 +36,7 @@ static void free_list(struct trib_chunk *header)
 {
     while (header != NULL) {
         struct trib_chunk *next = header->u.parent;
-        trib_free(header);
+        free(header); /* malloc() gave it, see may_keep(), and the allocator may be another one by now */
         header = next;
     }
 }
@@ -98,6 +100,9 @@ struct trib_chunk *tribi_header_get(void)
         return tribi_alloc_raw(sizeof(*header));
     header = mine.first;
     mine.first = header->u.parent;
+#if defined(__GNUC__)
+    __builtin_prefetch(mine.first, 1); /* for the next call: the thread that let it go has it in its cache */
+#endif
     mine.count--;
     return header;
 }
