@@ -12,6 +12,7 @@
 
 #define METADATA_LIMIT ((size_t)16 << 20)
 #define BODY_LIMIT ((uint64_t)256 << 20)
+#define ALIGN_MAX 4096
 #define CONTINUATION UINT32_C(0xFFFFFFFF)
 
 const char *trib_arrow_kind_name(enum trib_arrow_kind kind)
@@ -195,23 +196,40 @@ struct trib_arrow_stream {
     struct trib_error failure; /* PHASE_FAILED: what it was */
 };
 
+static int complete_options(struct trib_arrow_options *ret_options, const struct trib_arrow_options *options,
+                            struct trib_error *err)
+{
+    struct trib_arrow_options complete = TRIB_ARROW_OPTIONS_INIT;
+
+    if (options != NULL)
+        memcpy(&complete, options, options->size < sizeof(complete) ? options->size : sizeof(complete));
+    if ((complete.align & (complete.align - 1)) != 0 || complete.align > ALIGN_MAX)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "Arrow: stream: %zu is not an alignment up to %d", complete.align, ALIGN_MAX);
+    if (complete.metadata_limit == 0 || complete.metadata_limit > INT32_MAX - TRIBI_ARROW_PREFIX)
+        complete.metadata_limit = METADATA_LIMIT;
+    if (complete.body_limit == 0)
+        complete.body_limit = BODY_LIMIT;
+    *ret_options = complete;
+    return TRIB_OK;
+}
+
 int trib_arrow_stream_new(struct trib_reader *reader, const struct trib_arrow_options *options,
                           struct trib_arrow_stream **ret_stream, struct trib_error *err)
 {
-    struct trib_arrow_stream *stream = trib_alloc(sizeof(*stream));
+    struct trib_arrow_options complete;
+    struct trib_arrow_stream *stream;
+    int rc = complete_options(&complete, options, err);
 
+    if (rc != TRIB_OK)
+        return rc;
+    stream = trib_alloc(sizeof(*stream));
     if (stream == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: stream: no memory");
     if (ArrowIpcDecoderInit(&stream->decoder) != NANOARROW_OK) {
         trib_free(stream);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: decoder: no memory");
     }
-    if (options != NULL)
-        memcpy(&stream->options, options, options->size < sizeof(*options) ? options->size : sizeof(*options));
-    if (stream->options.metadata_limit == 0 || stream->options.metadata_limit > INT32_MAX - TRIBI_ARROW_PREFIX)
-        stream->options.metadata_limit = METADATA_LIMIT;
-    if (stream->options.body_limit == 0)
-        stream->options.body_limit = BODY_LIMIT;
+    stream->options = complete;
     stream->reader = reader;
     *ret_stream = stream;
     return TRIB_OK;
