@@ -471,6 +471,41 @@ START_TEST(test_every_allocation_fails)
 }
 END_TEST
 
+static int buffer_of(int fd)
+{
+    int size = 0;
+    socklen_t len = sizeof(size);
+
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len), 0);
+    return size;
+}
+
+/* What lies behind the size of the caller's structs is not looked at; a bad size is refused before anything is done. */
+START_TEST(test_option_sizes)
+{
+    struct trib_channel_options options = {.size = 0, .send_buffer = 100000};
+    struct trib_fd_options fd_options = {.size = sizeof(size_t), .name = "unknown", .keep_open = true};
+    struct trib_channel *channel = NULL;
+    int ends[2], before;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    before = buffer_of(ends[0]);
+    ck_assert_int_eq(trib_fd_channel(ends[0], ends[0], &fd_options, &options, &channel, NULL), TRIB_ERR_USAGE);
+    ck_assert_int_eq(buffer_of(ends[0]), before);
+    options.size = sizeof(options.size);
+    fd_options.size = 0;
+    ck_assert_int_eq(trib_fd_channel(ends[0], ends[0], &fd_options, &options, &channel, NULL), TRIB_ERR_USAGE);
+    ck_assert_int_eq(buffer_of(ends[0]), before);
+    fd_options.size = sizeof(size_t);
+    ck_assert_int_eq(trib_fd_channel(ends[0], ends[0], &fd_options, &options, &channel, NULL), TRIB_OK);
+    ck_assert_str_eq(trib_channel_name(channel), "fd");
+    ck_assert_int_ge(buffer_of(ends[0]), before);
+    trib_channel_free(channel);
+    ck_assert_int_eq(fcntl(ends[0], F_GETFD), -1);
+    close(ends[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fd");
@@ -493,6 +528,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_cancel_wakes, 0, KINDS);
     tcase_add_loop_test(tcase, test_blocked_send_goes_on, 0, KINDS);
     tcase_add_test(tcase, test_many_channels);
+    tcase_add_test(tcase, test_option_sizes);
     tcase_add_test(tcase, test_every_allocation_fails);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);

@@ -150,8 +150,9 @@ struct trib_listener_ops {
     /* 0.1, required */
 
     /* The next peer's channel, made with the options that listen was given. TRIB_AGAIN, TRIB_ERR_TIMEOUT: none yet.
-     * TRIB_ERR_CANCELLED: after cancel. A peer that was refused or left again is skipped, not reported. Lack of descriptors or
-     * memory: waits a little and tries again within the deadline, then TRIB_ERR_IO; the listener stays usable. */
+     * TRIB_ERR_CANCELLED: after cancel. A peer that was refused or left again is skipped, not reported. Lack of descriptors, or
+     * of memory in the system: waits a little and tries again within the deadline, then TRIB_ERR_IO. No memory for the channel:
+     * TRIB_ERR_NOMEM, and the peer is the next call's. The listener stays usable. */
     int (*accept)(void *self, int64_t deadline, struct trib_channel **ret_channel, struct trib_error *err);
     void (*cancel)(void *self); /* any thread; sticky; wakes accept */
     void (*close)(void *self);  /* idempotent; takes the address away */
