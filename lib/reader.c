@@ -357,7 +357,7 @@ static void fill_want(const struct trib_reader *reader, size_t missing, bool who
                                .min = missing,
                                .head = whole ? received : 0,
                                .align = align,
-                               .deadline = reader->deadline,
+                               .deadline = reader->callback != NULL ? TRIB_NOWAIT : reader->deadline,
                                .budget = reader->budget};
     if (reader->behind.count > 0) {
         last = tribi_pieces_at(&reader->behind, reader->behind.count - 1);

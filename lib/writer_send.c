@@ -263,6 +263,8 @@ int trib_writer_set_callback(struct trib_writer *writer, struct event_base *base
 {
     int code;
 
+    if (fn != NULL && base == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "set a callback: the event base is NULL");
     if (writer->watching && (fn == NULL || writer->base != base)) {
         trib_channel_watch(writer->channel, writer->base, TRIB_WRITABLE, NULL, NULL, NULL);
         writer->watching = false;
