@@ -18,7 +18,9 @@ struct trib_want {
     size_t head;      /* bytes in front of them that the reader holds already, in one piece, and wants contiguous with them */
     const uint8_t *next; /* where the byte after those lies, if the reader holds any: a block that goes on here needs no head */
     size_t align;     /* the first wanted byte, head included, should lie on a multiple of this; a power of two, 1: anywhere */
-    size_t spare;     /* bytes of the budget that the reader gives back as soon as the head has moved */
+    size_t spare;     /* bytes of the budget that the reader gives back as soon as the head has moved. Without TRIB_CAP_REFERENCES
+                         one more reference to the head's block is taken for the transport's own: where it is somebody else's,
+                         the limit may be exceeded by that one block */
     int64_t deadline;
     struct trib_budget *budget;
 };
