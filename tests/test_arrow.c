@@ -139,6 +139,7 @@ START_TEST(test_truncated)
         int rc = follow(stream_bytes, len, NULL, letters, &err);
         ck_assert_msg(rc == TRIB_ERR_SHORT, "%zu bytes: %s", len, trib_code_name(rc));
         ck_assert_uint_gt(err.wanted, err.got);
+        ck_assert_msg(strstr(err.message, "Arrow") != NULL && strstr(err.message, ": wanted ") != NULL, "%s", err.message);
         ck_assert_str_eq(letters, len < SCHEMA_LEN ? "" : len < END ? "S" : "SB");
     }
 }

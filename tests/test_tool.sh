@@ -187,8 +187,10 @@ broken() {
         refuses 1 "$1" replay bad --over $over --split 5
     done
 }
-head -c 4700 "$engine" >bad && broken 'ended after' 1
-head -c 6 "$engine" >bad && broken 'ended after 6 of 8 bytes' 0
+head -c 6 "$engine" >bad && broken 'wanted 8 bytes, the stream ended after 6' 0
+head -c 300 "$engine" >bad && broken 'the init message: wanted ' 0
+head -c 4700 "$engine" >bad && broken 'Arrow metadata: wanted ' 1
+head -c 4960 "$engine" >bad && broken 'an Arrow body: wanted ' 1
 { bytes '\377\377\377\370\177\377\377\377'; tail -c +9 "$engine"; } >bad && broken '2147483647 bytes, at most' 0
 { bytes '\377\377\377\370\377\377\377\000'; tail -c +9 "$engine"; } >bad && broken 'negative' 0
 { head -c 4975 "$engine"; bytes GARB; } >bad && broken 'expected -4' 1

@@ -261,10 +261,14 @@ static int stick(struct trib_arrow_stream *stream, int rc, const struct trib_err
     return rc;
 }
 
-int tribi_ended_in(const char *what, uint64_t wanted, struct trib_error *err)
+int tribi_name_short(int rc, const char *what, uint64_t wanted, struct trib_error *err)
 {
-    return trib_error_numbers(err, TRIB_ERR_SHORT, wanted, 0, "%s: the stream ended where %llu bytes were expected", what,
-                              (unsigned long long)wanted);
+    uint64_t got = rc == TRIB_ERR_SHORT && err != NULL ? err->got : 0;
+
+    if (rc != TRIB_EOF && rc != TRIB_ERR_SHORT)
+        return rc;
+    return trib_error_numbers(err, TRIB_ERR_SHORT, wanted, got, "%s: wanted %llu bytes, the stream ended after %llu", what,
+                              (unsigned long long)wanted, (unsigned long long)got);
 }
 
 static int check_prefix(struct trib_arrow_stream *stream, struct trib_view prefix, size_t *ret_length, struct trib_error *err)
@@ -317,15 +321,14 @@ static int take_head(struct trib_arrow_stream *stream, struct trib_error *err)
     size_t length = 0;
     int rc = trib_reader_peek(stream->reader, TRIBI_ARROW_PREFIX, &view, err);
 
-    if (rc == TRIB_EOF)
-        return tribi_ended_in("Arrow: before the end-of-stream marker", TRIBI_ARROW_PREFIX, err);
+    rc = tribi_name_short(rc, "an Arrow message or the end of the Arrow stream", TRIBI_ARROW_PREFIX, err);
     if (rc == TRIB_OK)
         rc = check_prefix(stream, view, &length, err);
     if (rc != TRIB_OK || length == 0)
         return rc != TRIB_OK ? rc : take_end(stream, err);
     rc = trib_reader_take_aligned(stream->reader, TRIBI_ARROW_PREFIX + length, TRIBI_ARROW_ALIGN, &view, err);
     if (rc != TRIB_OK)
-        return rc;
+        return tribi_name_short(rc, "Arrow metadata", TRIBI_ARROW_PREFIX + length, err);
     stream->head = trib_view_retain(view);
     rc = decode_with(&stream->decoder, stream->head, &stream->message, &stream->body_length, err);
     return rc == TRIB_OK ? check_order(stream, err) : rc;
@@ -336,7 +339,7 @@ static int take_body(struct trib_arrow_stream *stream, struct trib_error *err)
     size_t align = stream->options.align > 1 ? stream->options.align : 1;
     int rc = trib_reader_take_aligned(stream->reader, (size_t)stream->body_length, align, &stream->message.body, err);
 
-    return rc == TRIB_EOF ? tribi_ended_in("Arrow: body", stream->body_length, err) : rc;
+    return tribi_name_short(rc, "an Arrow body", stream->body_length, err);
 }
 
 int trib_arrow_stream_next(struct trib_arrow_stream *stream, struct trib_arrow_message *ret_message, struct trib_error *err)
