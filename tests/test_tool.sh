@@ -91,6 +91,7 @@ done
 refuses 2 'no command'
 refuses 2 "unknown command 'nonsense'" nonsense
 refuses 2 "unknown option '--nonsense'" --nonsense
+refuses 2 'takes no argument' --version extra
 refuses 2 'argument is missing' send unix:s
 refuses 2 'too many' inspect a b
 refuses 2 "'--out' needs a value" send unix:s a --out
@@ -211,6 +212,20 @@ runs 0 send unix:s big small small --out back
 cat big small small >three
 is 'files come in their order' cmp three back
 is 'standard input and output' sh -c "cat small | timeout 60 '$tool' send unix:s - --out - 2>err | cmp - small"
+cp small same
+ln same linked
+refuses 1 'the same file as the input same' send unix:s same --out same
+refuses 1 'the same file as the input same' send unix:s small same --out linked
+is 'an input that is refused as output is whole' cmp same small
+refuses 1 'start a listener' send unix:nobody small --out same
+is 'what stood in --out stays where nobody listens' cmp same small
+timeout 60 "$tool" send unix:s - --out back <&- 2>err
+is 'closed standard input is an error' [ $? -eq 1 ]
+if [ -r /proc/version ]; then
+    cat /proc/version >expected
+    runs 0 send unix:s /proc/version --out back
+    is 'a file without a size is read' cmp expected back
+fi
 refuses 1 'somebody listens' serve unix:s
 others=
 for i in 1 2 3 4 5 6 7 8; do
