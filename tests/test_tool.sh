@@ -319,6 +319,10 @@ is 'no socket is left by any' [ ! -e s ] && [ ! -e s.lock ]
 
 runs 0 conform chunk:a
 is 'conform: a line for each case, a total at the end' tail -n 1 out | grep -qE '[0-9]+ passed, 0 failed, [0-9]+ skipped$'
+refuses 1 'No such file' conform chunk:a --data nowhere
+mkdir empty
+refuses 1 'holds no file' conform chunk:a --data empty
+is 'conform: no case runs without its data' [ ! -s out ]
 mkdir tmp
 TMPDIR=$work/tmp
 export TMPDIR
