@@ -4,6 +4,8 @@
  *  - The receiver reads 256 KiB at a time into one and the same buffer, which stays in the cache, and walks it: it adds up lengths, and
  *    checks each. It never has a message in one piece, nor keeps one.
  *  - The echoing worker sends back what each read brought, a message's beginning before its end has come.
+ *  - bench_raw_whole instead reads each message into one place of its size, and the worker sends it back from there once it is whole: the
+ *    least that anybody has to do who wants to look at messages. For large messages only: a system call for each, at least.
  *  - The echoing engine sends and reads without blocking as long as either gets on, and sleeps in poll, or in recv when there is
  *    nothing to send. */
 #include "bench.h"
@@ -12,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,26 +28,43 @@ struct raw {
     const struct bench_work *work;
     uint32_t prefix; /* as it is sent */
     uint8_t *in;
+    bool whole;
+    size_t in_size, at; /* whole: where the next byte goes */
     /* The walk: how much of the current message is to come, and its prefix where a read ended inside that. */
     uint8_t partial[PREFIX];
     size_t partial_len, left;
     struct iovec pieces[PIECES_MAX];
 };
 
-static void *raw_open(int fd, const struct bench_work *work)
+static struct raw *open_raw(int fd, const struct bench_work *work, bool whole)
 {
     struct raw *raw = calloc(1, sizeof(*raw));
     int size = SEND_BUFFER;
 
-    if (raw == NULL || (raw->in = malloc(READ)) == NULL)
+    if (raw == NULL)
+        bench_die("no memory");
+    raw->whole = whole;
+    raw->in_size = whole ? PREFIX + work->size : READ;
+    raw->in = malloc(raw->in_size);
+    if (raw->in == NULL)
         bench_die("no memory");
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) != 0)
         bench_die("SO_SNDBUF: %s", strerror(errno));
-    memset(raw->in, 0, READ);
+    memset(raw->in, 0, raw->in_size);
     raw->fd = fd;
     raw->work = work;
     raw->prefix = htonl((uint32_t)work->size);
     return raw;
+}
+
+static void *raw_open(int fd, const struct bench_work *work)
+{
+    return open_raw(fd, work, false);
+}
+
+static void *whole_open(int fd, const struct bench_work *work)
+{
+    return open_raw(fd, work, true);
 }
 
 static void raw_close(void *self)
@@ -108,7 +128,7 @@ static size_t read_some(struct raw *raw, int flags)
     ssize_t n;
 
     do
-        n = recv(raw->fd, raw->in, READ, flags);
+        n = recv(raw->fd, raw->in + raw->at, raw->in_size - raw->at, flags);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return 0;
@@ -117,13 +137,24 @@ static size_t read_some(struct raw *raw, int flags)
     return (size_t)n;
 }
 
+/* The next bytes, walked over; how many messages ended in them. */
+static size_t receive_some(struct raw *raw, int flags, size_t *ret_bytes)
+{
+    size_t n = read_some(raw, flags), ended = walk(raw, raw->in + raw->at, n);
+
+    if (raw->whole)
+        raw->at = (raw->at + n) % raw->in_size;
+    *ret_bytes = n;
+    return ended;
+}
+
 static void raw_receive(void *self, size_t count)
 {
     struct raw *raw = self;
-    size_t ended = 0;
+    size_t ended = 0, n;
 
     while (ended < count)
-        ended += walk(raw, raw->in, read_some(raw, 0));
+        ended += receive_some(raw, 0, &n);
 }
 
 /* ---- Sending -------------------------------------------------------------------------------------------------- */
@@ -182,8 +213,7 @@ static void raw_echo(void *self, size_t count)
         uint64_t end = (uint64_t)(allowed < count ? allowed : count) * whole, before = at;
         if (at < end)
             at = send_some(raw, at, end, MSG_DONTWAIT);
-        n = read_some(raw, at < end ? MSG_DONTWAIT : 0);
-        ended += walk(raw, raw->in, n);
+        ended += receive_some(raw, at < end ? MSG_DONTWAIT : 0, &n);
         if (n == 0 && at == before) {
             struct pollfd polled = {.fd = raw->fd, .events = POLLIN | POLLOUT};
             poll(&polled, 1, -1);
@@ -201,6 +231,24 @@ static void write_all(struct raw *raw, const uint8_t *data, size_t len)
             data += n;
             len -= (size_t)n;
         }
+    }
+}
+
+/* Each message when it is whole. */
+static void whole_echo_back(void *self, size_t count)
+{
+    struct raw *raw = self;
+
+    while (count-- > 0) {
+        for (size_t at = 0; at < raw->in_size;) {
+            ssize_t n = recv(raw->fd, raw->in + at, raw->in_size - at, MSG_WAITALL);
+            if (n <= 0 && errno != EINTR)
+                bench_die("raw: recv: %s", n == 0 ? "the peer has gone" : strerror(errno));
+            at += n > 0 ? (size_t)n : 0;
+        }
+        if (walk(raw, raw->in, raw->in_size) != 1)
+            bench_die("raw: not one message");
+        write_all(raw, raw->in, raw->in_size);
     }
 }
 
@@ -253,14 +301,11 @@ static void raw_pong(void *self, size_t count)
     }
 }
 
-const struct bench_peer bench_raw = {
-    .name = "raw",
-    .open = raw_open,
-    .close = raw_close,
-    .send = raw_send,
-    .receive = raw_receive,
-    .echo = raw_echo,
-    .echo_back = raw_echo_back,
-    .ping = raw_ping,
-    .pong = raw_pong,
-};
+#define RAW(peer_name, open_fn, echo_back_fn)                                                                          \
+    {                                                                                                                  \
+        .name = peer_name, .open = open_fn, .close = raw_close, .send = raw_send, .receive = raw_receive,              \
+        .echo = raw_echo, .echo_back = echo_back_fn, .ping = raw_ping, .pong = raw_pong                                \
+    }
+
+const struct bench_peer bench_raw = RAW("raw", raw_open, raw_echo_back);
+const struct bench_peer bench_raw_whole = RAW("raw whole", whole_open, whole_echo_back);

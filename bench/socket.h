@@ -28,6 +28,8 @@ struct bench_peer {
 };
 
 extern const struct bench_peer bench_raw;
+extern const struct bench_peer bench_raw_whole;
 extern const struct bench_peer bench_unix;
+extern const struct bench_peer bench_unix_parts;
 
 #endif

@@ -165,14 +165,33 @@ static struct result measure(const struct run *run)
 
 /* ---- Measures ------------------------------------------------------------------------------------------------- */
 
-/* The library and the raw loop in one round; which goes first alternates. */
-static void round_of(struct run *run, unsigned round, struct bench_watch *watch, struct result *ret_ours, struct result *ret_theirs)
+/* Who is compared, and how the lines are called. */
+struct comparison {
+    const char *rate, *cpu;
+    enum kind kind;
+    size_t from; /* the smallest message that it is for */
+    const struct bench_peer *ours, *theirs;
+};
+
+static const struct comparison comparisons[] = {
+    {"unix one-way", "unix one-way CPU", ONE_WAY, 0, &bench_unix, &bench_raw},
+    {"unix one-way, whole", "unix one-way, whole CPU", ONE_WAY, 1 << 20, &bench_unix, &bench_raw_whole},
+    {"unix echo", "unix echo CPU", ECHO, 0, &bench_unix, &bench_raw},
+    {"unix echo, whole", "unix echo, whole CPU", ECHO, 1 << 20, &bench_unix, &bench_raw_whole},
+    {"unix echo, in parts", "unix echo, in parts CPU", ECHO, 1 << 20, &bench_unix_parts, &bench_raw},
+};
+
+static const struct comparison plain = {.ours = &bench_unix, .theirs = &bench_raw};
+
+/* Both in one round; which goes first alternates. */
+static void round_of(struct run *run, const struct comparison *comparison, unsigned round, struct bench_watch *watch,
+                     struct result *ret_ours, struct result *ret_theirs)
 {
     do {
         bench_watch_begin(watch);
         for (unsigned turn = 0; turn < 2; turn++) {
             bool ours = (round + turn) % 2 == 0;
-            run->peer = ours ? &bench_unix : &bench_raw;
+            run->peer = ours ? comparison->ours : comparison->theirs;
             *(ours ? ret_ours : ret_theirs) = measure(run);
         }
     } while (bench_disturbed(watch));
@@ -183,24 +202,23 @@ static double giga(const struct run *run)
     return 1e-9 * (double)run->count * (double)run->work.size;
 }
 
-static void throughput(const struct bench_options *options, enum kind kind, struct bench_work work)
+static void throughput(const struct bench_options *options, const struct comparison *comparison, struct bench_work work)
 {
-    const char *size = bench_size_name(work.size);
-    struct bench_measure rate = {kind == ONE_WAY ? "unix one-way" : "unix echo", size, "GB/s", "raw", BENCH_AT_LEAST, 0.95,
-                                 options->rounds, {0}, {0}};
-    struct bench_measure cpu = {kind == ONE_WAY ? "unix one-way CPU" : "unix echo CPU", size, "s/GB", "raw", BENCH_AT_MOST, 1.05,
-                                options->rounds, {0}, {0}};
+    const char *size = bench_size_name(work.size), *theirs_name = comparison->theirs->name;
+    enum kind kind = comparison->kind;
+    struct bench_measure rate = {comparison->rate, size, "GB/s", theirs_name, BENCH_AT_LEAST, 0.95, options->rounds, {0}, {0}};
+    struct bench_measure cpu = {comparison->cpu, size, "s/GB", theirs_name, BENCH_AT_MOST, 1.05, options->rounds, {0}, {0}};
     size_t bytes = (size_t)(kind == ONE_WAY ? 1024 : 512) << (options->quick ? 17 : 20);
     struct run run = {.kind = kind, .work = work, .engine_cpu = ENGINE_CPU, .worker_cpu = WORKER_CPU};
     struct bench_watch watch = {.repeats_left = 4 * options->rounds};
     struct result ours, theirs;
 
-    if (!bench_wanted(options, rate.name) && !bench_wanted(options, cpu.name))
+    if (work.size < comparison->from || !bench_wanted(options, rate.name))
         return;
     run.count = bytes / work.size;
     run.warm_up = run.count / 8 > 2 ? run.count / 8 : 2;
     for (unsigned round = 0; round < options->rounds; round++) {
-        round_of(&run, round, &watch, &ours, &theirs);
+        round_of(&run, comparison, round, &watch, &ours, &theirs);
         rate.ours[round] = giga(&run) / ours.seconds;
         rate.theirs[round] = giga(&run) / theirs.seconds;
         cpu.ours[round] = (ours.engine_cpu_seconds + ours.worker_cpu_seconds) / giga(&run);
@@ -223,7 +241,7 @@ static void ping_pong(const struct bench_options *options, struct bench_work wor
     run.count = options->quick ? TRIPS_MAX / 10 : TRIPS_MAX;
     run.warm_up = run.count / 10;
     for (unsigned round = 0; round < options->rounds; round++) {
-        round_of(&run, round, &watch, &ours, &theirs);
+        round_of(&run, &plain, round, &watch, &ours, &theirs);
         trip.ours[round] = ours.trip_us;
         trip.theirs[round] = theirs.trip_us;
     }
@@ -268,11 +286,11 @@ int main(int argc, char **argv)
         bench_die("no memory");
     memset(payload, 'x', largest);
     work.payload = payload;
-    for (enum kind kind = ONE_WAY; kind <= ECHO; kind++)
+    for (size_t c = 0; c < sizeof(comparisons) / sizeof(comparisons[0]); c++)
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
             work.size = sizes[i];
             work.window = WINDOW_BYTES / work.size < WINDOW_MESSAGES ? WINDOW_BYTES / work.size : WINDOW_MESSAGES;
-            throughput(&options, kind, work);
+            throughput(&options, &comparisons[c], work);
         }
     work.size = 64;
     ping_pong(&options, work, ENGINE_CPU);

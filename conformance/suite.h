@@ -59,6 +59,10 @@ int conform_target_transport(const struct trib_transport *transport, struct conf
 /* A module that is loaded at run time (TRIB_TRANSPORT_MODULE), by its `pair` slot. */
 int conform_target_module(const char *path, struct conform_target *ret_target, struct trib_error *err);
 
+/* The transport of a module that dlopen() loaded from `path`. TRIB_ERR_USAGE: it has no entry function, that returns none, or what it
+ * returns has a table that is too small or no scheme; the text says which. */
+int conform_module_transport(const char *path, void *module, const struct trib_transport **ret_transport, struct trib_error *err);
+
 /* Twice is safe. */
 void conform_target_done(struct conform_target *target);
 

@@ -164,19 +164,36 @@ static trib_transport_module_fn *module_entry(void *module)
     return entry;
 }
 
+int conform_module_transport(const char *path, void *module, const struct trib_transport **ret_transport, struct trib_error *err)
+{
+    trib_transport_module_fn *entry = module_entry(module);
+    const struct trib_transport *transport;
+
+    if (entry == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "load %s: it has no %s()", path, TRIB_TRANSPORT_MODULE);
+    transport = entry();
+    if (transport == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "load %s: its %s() returned NULL", path, TRIB_TRANSPORT_MODULE);
+    if (transport->size < TRIB_TRANSPORT_SIZE_0_1)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "load %s: its table is too small: .size is %zu, at least %zu is needed", path,
+                              (size_t)transport->size, (size_t)TRIB_TRANSPORT_SIZE_0_1);
+    if (transport->scheme == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "load %s: its table has no scheme", path);
+    *ret_transport = transport;
+    return TRIB_OK;
+}
+
 int conform_target_module(const char *path, struct conform_target *ret_target, struct trib_error *err)
 {
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    trib_transport_module_fn *entry;
+    const struct trib_transport *transport;
     int code;
 
     if (module == NULL)
         return trib_error_set(err, TRIB_ERR_IO, 0, "load %s: %s", path, dlerror());
-    entry = module_entry(module);
-    if (entry == NULL || entry() == NULL)
-        code = trib_error_set(err, TRIB_ERR_USAGE, 0, "load %s: it has no %s()", path, TRIB_TRANSPORT_MODULE);
-    else
-        code = conform_target_transport(entry(), ret_target, err);
+    code = conform_module_transport(path, module, &transport, err);
+    if (code == TRIB_OK)
+        code = conform_target_transport(transport, ret_target, err);
     if (code != TRIB_OK) {
         dlclose(module);
         return code;

@@ -12,7 +12,7 @@ libtributary_core_la_SOURCES = \
 	lib/transport.c \
 	lib/uri.c \
 	lib/wait-internal.h lib/wait.c \
-	lib/writer-internal.h lib/writer.c lib/writer_send.c
+	lib/writer-internal.h lib/writer.c lib/writer_refs.c lib/writer_send.c
 libtributary_core_la_LIBADD = $(LIBEVENT_LIBS) $(LIBNGHTTP2_LIBS) $(ZLIB_LIBS)
 
 lib_LTLIBRARIES += libtributary.la

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum {
+    PATIENCE_NS = 1000000,
     SEGMENT = 128,
     ENTRIES_MAX = 65536 /* bounds what tiny chunks cost besides their bytes, which the budget counts */
 };
@@ -42,6 +43,7 @@ struct trib_queue {
     atomic_size_t bytes_in;
     struct segment *tail_segment;   /* producer's own from here */
     size_t tail_index, pushed, known_popped, known_released;
+    atomic_bool pushing;            /* what is charged and not in the ring yet is on its way there */
     size_t turned_away;             /* the bytes that found no room last: on_room waits for as many */
 
     char pad2[64];
@@ -58,17 +60,13 @@ struct trib_queue {
     atomic_size_t refused;
 };
 
-/* At each release while the producer waits. It is woken for a quarter of the budget, not for each chunk; should the consumer run
- * dry before, that wakes it too. */
+/* At each release while the producer waits. */
 static void wake_producer(void *arg)
 {
     struct trib_queue *queue = arg;
     size_t high = queue->budget->high, held = trib_budget_held(queue->budget);
-    size_t worth = atomic_load_explicit(&queue->room_wanted, memory_order_relaxed);
 
-    if (worth < high / 4)
-        worth = high / 4;
-    if (held == 0 || held + worth <= high)
+    if (held == 0 || held + atomic_load_explicit(&queue->room_wanted, memory_order_relaxed) <= high)
         tribi_gate_notify(&queue->room);
 }
 
@@ -262,6 +260,31 @@ static bool room_or_end(void *arg)
     return has_room(query->queue, query->len) || push_ended(query->queue, NULL) != TRIB_OK;
 }
 
+/* Sleeps until so many bytes are free that it is worth waking up for, or the consumer runs dry. */
+static int sleep_for_room(struct trib_queue *queue, struct room_query *query, size_t worth, int64_t deadline)
+{
+    atomic_store_explicit(&queue->room_wanted, worth, memory_order_relaxed);
+    tribi_gate_arm(&queue->room);
+    if (room_or_end(query)) {
+        tribi_gate_disarm(&queue->room);
+        return TRIB_OK;
+    }
+    return tribi_gate_wait(&queue->room, deadline);
+}
+
+/* A consumer that is at work frees chunk after chunk: waking up for a quarter of the budget saves most of the wake-ups. One that is not may free just
+ * what is wanted and no more: so a moment later that is enough. */
+static int sleep_patiently(struct trib_queue *queue, struct room_query *query, int64_t deadline)
+{
+    size_t quarter = queue->budget->high / 4;
+    int64_t soon = trib_now() + PATIENCE_NS;
+    int rc = TRIB_ERR_TIMEOUT;
+
+    if (query->len < quarter && soon < deadline)
+        rc = sleep_for_room(queue, query, quarter, soon);
+    return rc == TRIB_OK ? rc : sleep_for_room(queue, query, query->len, deadline);
+}
+
 /* TRIB_OK: there is room, or the end; look again. */
 static int wait_for_room(struct trib_queue *queue, size_t len, int64_t deadline, struct trib_error *err)
 {
@@ -273,15 +296,8 @@ static int wait_for_room(struct trib_queue *queue, size_t len, int64_t deadline,
         return TRIB_AGAIN;
     if (tribi_spin_briefly(room_or_end, &query) || tribi_spin(queue->spin_us, room_or_end, &query))
         return TRIB_OK;
-    atomic_store_explicit(&queue->room_wanted, len, memory_order_relaxed);
     tribi_budget_watch(queue->budget, &queue->watch);
-    tribi_gate_arm(&queue->room);
-    if (room_or_end(&query)) {
-        tribi_gate_disarm(&queue->room);
-        rc = TRIB_OK;
-    } else {
-        rc = tribi_gate_wait(&queue->room, deadline);
-    }
+    rc = sleep_patiently(queue, &query, deadline);
     if (!hooked)
         tribi_budget_unwatch(queue->budget, &queue->watch);
     if (rc == TRIB_ERR_TIMEOUT && !room_or_end(&query))
@@ -303,13 +319,21 @@ static int check_push(struct trib_queue *queue, const struct trib_view *view, st
     return TRIB_OK;
 }
 
+/* This push failed: what TRIB_QUEUE_MORE held back before it must not lie there unseen. */
+static int turn_back(struct trib_queue *queue, int rc)
+{
+    atomic_store_explicit(&queue->pushing, false, memory_order_release);
+    tribi_gate_notify(&queue->bytes);
+    return rc;
+}
+
 int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
 {
     struct slot *slot;
     int rc = check_push(queue, view, err);
 
     if (rc != TRIB_OK)
-        return rc;
+        return turn_back(queue, rc);
     while ((rc = push_ended(queue, err)) == TRIB_OK && !has_room(queue, view->len)) {
         tribi_gate_notify(&queue->bytes); /* what TRIB_QUEUE_MORE held back: room comes only from a consumer that is awake */
         queue->turned_away = view->len;
@@ -324,16 +348,13 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
         return TRIB_OK;
     }
     slot = ring_place(queue);
-    if (slot == NULL) {
-        tribi_gate_notify(&queue->bytes);
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "push to a queue: no memory");
-    }
+    if (slot == NULL)
+        return turn_back(queue, trib_error_set(err, TRIB_ERR_NOMEM, 0, "push to a queue: no memory"));
+    atomic_store_explicit(&queue->pushing, true, memory_order_relaxed); /* the charge publishes it */
     if (view->len > 0) {
         rc = tribi_view_charge(view, queue->budget, err);
-        if (rc != TRIB_OK) {
-            tribi_gate_notify(&queue->bytes);
-            return rc;
-        }
+        if (rc != TRIB_OK)
+            return turn_back(queue, rc);
     }
     slot->view = *view;
     slot->flags = flags & TRIB_RECV_MARK;
@@ -342,6 +363,7 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
     if (atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0)
         atomic_store(&queue->refused, 0); /* a smaller one was found */
     ring_publish(queue, slot);
+    atomic_store_explicit(&queue->pushing, false, memory_order_release);
     if (queue->watch.active && atomic_load_explicit(&queue->room.armed, memory_order_relaxed) == 0)
         tribi_budget_unwatch(queue->budget, &queue->watch); /* left by a hook that has run */
     if ((flags & TRIB_QUEUE_MORE) == 0)
@@ -420,6 +442,12 @@ static int over_limit(size_t asked, const struct trib_budget *budget, struct tri
                               budget->limit);
 }
 
+/* In this order: once `pushing` is false again, what was pushed is in the ring. */
+static bool bytes_are_coming(struct trib_queue *queue)
+{
+    return atomic_load_explicit(&queue->pushing, memory_order_acquire) || bytes_or_end(queue);
+}
+
 /* Nothing to pop: tells the producer what is owed, so that it cannot be that both wait. TRIB_OK: it has been told. */
 static int ask(struct trib_queue *queue, const struct trib_want *want, struct trib_error *err)
 {
@@ -427,10 +455,10 @@ static int ask(struct trib_queue *queue, const struct trib_want *want, struct tr
     size_t held = trib_budget_held(budget), min = want->min, refused = atomic_exchange(&queue->refused, 0);
 
     held -= want->spare < held ? want->spare : held;
-    /* What is held may be in the ring by now: then it is not the consumer who holds it. */
+    /* What is held may be in the ring by now, or on its way into it: then it is not the consumer who holds it. */
     if (min > budget->limit || held > budget->limit - min)
-        return bytes_or_end(queue) ? TRIB_OK : over_limit(held + min, budget, err);
-    if (refused != 0 && held + refused > budget->limit && !bytes_or_end(queue))
+        return bytes_are_coming(queue) ? TRIB_OK : over_limit(held + min, budget, err);
+    if (refused != 0 && held + refused > budget->limit && !bytes_are_coming(queue))
         return over_limit(held + refused, budget, err);
     atomic_store(&queue->spare_held, want->spare);
     /* Where the bytes are moved to a place that counts already, a window is enough for them to come through. */

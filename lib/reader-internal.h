@@ -52,8 +52,7 @@ struct trib_reader {
 
     int64_t deadline;
     struct trib_budget *budget;
-    struct trib_channel *channel; /* one of these two is the source */
-    struct trib_queue *queue;
+    struct trib_channel *channel; /* this or the queue is the source */
     bool probe; /* asking the channel for what is there costs less than reading the clock */
     bool has_marks;
     bool asked; /* this call has asked for more bytes */
@@ -66,6 +65,11 @@ struct trib_reader {
 
     uint64_t chunks, copies, copied_crossing, copied_aligning, copied_into, waits;
     int64_t blocked_ns;
+
+    /* Whoever feeds looks at this for each chunk: not on a cache line that the consumer writes. */
+    char pad1[64];
+    struct trib_queue *queue;
+    char pad2[64];
 };
 
 /* The reader of a channel; takes a reference to the budget. */

@@ -40,28 +40,30 @@ int tribi_reader_new_pull(struct trib_channel *channel, struct trib_budget *budg
     return TRIB_OK;
 }
 
-static struct trib_reader *reader_new_fed(size_t budget_bytes, size_t limit, struct trib_error *err)
+static int reader_new_fed(size_t budget_bytes, size_t limit, struct trib_reader **ret_reader, struct trib_error *err)
 {
     struct trib_budget *budget;
     struct trib_reader *reader;
+    int rc = trib_budget_new(budget_bytes, limit, &budget, err);
 
-    if (trib_budget_new(budget_bytes, limit, &budget, err) != TRIB_OK)
-        return NULL;
+    if (rc != TRIB_OK)
+        return rc;
     reader = reader_alloc(budget);
-    if (reader == NULL)
-        trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory");
-    else if (trib_queue_new(budget, 0, &reader->queue, err) != TRIB_OK) {
-        trib_reader_free(reader);
-        reader = NULL;
-    }
+    rc = reader == NULL ? trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory")
+                        : trib_queue_new(budget, 0, &reader->queue, err);
     trib_budget_unref(budget);
-    return reader;
+    if (rc != TRIB_OK)
+        trib_reader_free(reader);
+    else
+        *ret_reader = reader;
+    return rc;
 }
 
 int trib_reader_new(const struct trib_reader_options *options, struct trib_reader **ret_reader, struct trib_error *err)
 {
     struct trib_reader_options o = TRIB_READER_OPTIONS_INIT;
     struct trib_reader *reader;
+    int rc;
 
     if (options != NULL)
         memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
@@ -69,9 +71,9 @@ int trib_reader_new(const struct trib_reader_options *options, struct trib_reade
         o.budget = (size_t)8 << 20;
     if (o.limit == 0)
         o.limit = (size_t)256 << 20;
-    reader = reader_new_fed(o.budget, o.limit, err);
-    if (reader == NULL)
-        return TRIB_ERR_NOMEM;
+    rc = reader_new_fed(o.budget, o.limit, &reader, err);
+    if (rc != TRIB_OK)
+        return rc;
     if (o.initial != NULL && trib_chunk_len(o.initial) > 0) {
         struct trib_view view = trib_chunk_view(o.initial);
         reader->holder = trib_chunk_ref(o.initial);
@@ -357,7 +359,7 @@ static void fill_want(const struct trib_reader *reader, size_t missing, bool who
                                .min = missing,
                                .head = whole ? received : 0,
                                .align = align,
-                               .deadline = reader->deadline,
+                               .deadline = reader->callback != NULL ? TRIB_NOWAIT : reader->deadline,
                                .budget = reader->budget};
     if (reader->behind.count > 0) {
         last = tribi_pieces_at(&reader->behind, reader->behind.count - 1);

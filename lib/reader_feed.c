@@ -79,21 +79,31 @@ void trib_reader_set_deadline(struct trib_reader *reader, int64_t deadline)
 
 /* ---- The event loop ---- */
 
-static void run_callback(evutil_socket_t fd, short what, void *arg)
+static void run_callback(struct trib_reader *reader)
+{
+    if (reader->callback != NULL)
+        reader->callback(reader, reader->callback_arg);
+}
+
+static void run_soon(evutil_socket_t fd, short what, void *arg)
 {
     struct trib_reader *reader = arg;
 
     (void)fd;
     (void)what;
-    reader->watching = false;
-    if (reader->callback != NULL)
-        reader->callback(reader, reader->callback_arg);
+    /* The event stands for the queue's bytes as well, and is gone now; a channel's watch is still armed. */
+    if (reader->queue != NULL)
+        reader->watching = false;
+    run_callback(reader);
 }
 
 /* The channel is ready: we are on the base's thread, and not inside a call. */
 static void channel_ready(void *arg)
 {
-    run_callback(-1, 0, arg);
+    struct trib_reader *reader = arg;
+
+    reader->watching = false;
+    run_callback(reader);
 }
 
 /* The queue is ready: on the feeder's thread, or inside a call on the reader. */
@@ -151,7 +161,7 @@ int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base
     if (reader->channel != NULL && (trib_channel_capabilities(reader->channel) & TRIB_CAP_EVENTS) == 0)
         return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "set a callback: channel %s does not work with an event loop",
                               trib_channel_name(reader->channel));
-    event = event_new(base, -1, 0, run_callback, reader);
+    event = event_new(base, -1, 0, run_soon, reader);
     if (event == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "set a callback: no memory for an event");
     tribi_reader_drop_callback(reader);
@@ -159,7 +169,6 @@ int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base
     reader->base = base;
     reader->callback = fn;
     reader->callback_arg = arg;
-    reader->deadline = TRIB_NOWAIT;
     event_active(reader->event, EV_TIMEOUT, 0);
     return TRIB_OK;
 }

@@ -125,8 +125,8 @@ static int peek_prefixed(struct trib_reader *reader, bool little_endian, size_t 
         return rc;
     len = (size_t)(little_endian ? little(view.data, PREFIX) : big(view.data, PREFIX));
     if (len > INT32_MAX)
-        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read length-prefixed bytes: the length is negative (%ld)",
-                              (long)len - 4294967296L);
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read length-prefixed bytes: the length is negative (%lld)",
+                              (long long)(int32_t)(uint32_t)len);
     if (len > limit)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, len, limit, "read length-prefixed bytes: the length is %zu, the limit %zu", len,
                                   limit);

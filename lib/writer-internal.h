@@ -20,6 +20,14 @@ struct tribi_segment {
     unsigned flags; /* TRIB_SEND_BEGIN until its first byte has left; TRIB_SEND_END once all its bytes are written */
 };
 
+/* References to one chunk, taken many at a time: pieces of the same chunk cost an atomic step each otherwise, which is half of what they
+ * cost at all. They go back as soon as no piece has one. */
+struct tribi_writer_refs {
+    struct trib_chunk *holder;
+    size_t spare; /* taken and not in a piece */
+    size_t out;   /* in pieces */
+};
+
 struct trib_writer {
     struct trib_channel *channel;
     bool marks;        /* the channel has messages */
@@ -48,6 +56,8 @@ struct trib_writer {
     struct trib_chunk *block;
     uint8_t *block_data;
     size_t block_used;
+    struct tribi_writer_refs block_refs;
+    struct tribi_writer_refs view_refs; /* of the chunk that was written last */
 
     struct event_base *base;
     trib_writable_fn *fn; /* NULL: no callback */
@@ -79,6 +89,15 @@ int tribi_writer_check(struct trib_writer *writer);
 
 /* Sends all that is gathered. Errors in writer->error; those that stick stick. */
 int tribi_writer_send(struct trib_writer *writer);
+
+/* A reference to `holder` for a piece. */
+void tribi_writer_ref(struct trib_writer *writer, struct tribi_writer_refs *refs, struct trib_chunk *holder);
+
+/* A piece gives its reference back; NULL is allowed. */
+void tribi_writer_unref(struct trib_writer *writer, struct trib_chunk *holder);
+
+/* No piece is left: nothing is kept in reserve. */
+void tribi_writer_return_refs(struct trib_writer *writer);
 
 /* The end of a public call: hands out the error, and remembers that a callback is due. Returns code. */
 int tribi_writer_tell(struct trib_writer *writer, int code, struct trib_error *err);

@@ -38,7 +38,8 @@ void tribi_writer_free(struct trib_writer *writer)
     if (writer == NULL)
         return;
     for (; writer->first < writer->end; writer->first++)
-        trib_view_release(&writer->pieces[writer->first]);
+        tribi_writer_unref(writer, writer->pieces[writer->first].holder);
+    tribi_writer_return_refs(writer);
     trib_chunk_unref(writer->block);
     trib_free(writer->pieces);
     trib_free(writer);
@@ -170,7 +171,9 @@ static inline void append(struct trib_writer *writer, const uint8_t *data, size_
     } else {
         place->data = data;
         place->len = len;
-        place->holder = ours ? holder : trib_chunk_ref(holder);
+        place->holder = holder;
+        if (!ours)
+            tribi_writer_ref(writer, holder == writer->block ? &writer->block_refs : &writer->view_refs, holder);
         writer->end++;
         writer->stats.pieces++;
         segment->pieces++;

@@ -6,8 +6,9 @@
 static void drop_gathered(struct trib_writer *writer)
 {
     for (; writer->first < writer->end; writer->first++)
-        trib_view_release(&writer->pieces[writer->first]);
+        tribi_writer_unref(writer, writer->pieces[writer->first].holder);
     writer->first = writer->end = 0;
+    tribi_writer_return_refs(writer);
     writer->pending = 0;
     writer->segment_first = writer->segment_last = 0;
     writer->segments[0] = (struct tribi_segment){ 0, 0, 0 };
@@ -76,6 +77,7 @@ static void close_segment(struct trib_writer *writer)
     writer->segments[0].pieces = 0;
     writer->segments[0].flags = 0;
     writer->first = writer->end = 0;
+    tribi_writer_return_refs(writer);
 }
 
 /* Lets go of what the channel took. false: it says what cannot be. */
@@ -87,7 +89,7 @@ static bool advance(struct trib_writer *writer, size_t taken)
     writer->pending -= taken;
     for (; segment->pieces > 0 && taken >= piece->len; piece++) {
         taken -= piece->len;
-        trib_chunk_unref(piece->holder); /* NULL: the channel moved it out */
+        tribi_writer_unref(writer, piece->holder); /* NULL: the channel moved it out */
         segment->pieces--;
         writer->first++;
     }
@@ -261,6 +263,8 @@ int trib_writer_set_callback(struct trib_writer *writer, struct event_base *base
 {
     int code;
 
+    if (fn != NULL && base == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "set a callback: the event base is NULL");
     if (writer->watching && (fn == NULL || writer->base != base)) {
         trib_channel_watch(writer->channel, writer->base, TRIB_WRITABLE, NULL, NULL, NULL);
         writer->watching = false;

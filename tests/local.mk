@@ -68,7 +68,8 @@ unit_tests += \
 	tests/test_trace \
 	tests/test_uri \
 	tests/test_writer \
-	tests/test_writer_messages
+	tests/test_writer_messages \
+	tests/test_writer_refs
 
 # grpc.testing.TestService on the library, for clients of other languages.
 noinst_PROGRAMS += tests/interop/grpc/server

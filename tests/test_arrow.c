@@ -110,6 +110,26 @@ START_TEST(test_alignments)
 }
 END_TEST
 
+START_TEST(test_bad_alignments)
+{
+    static const size_t aligns[] = {3, 65, 8192, SIZE_MAX};
+    struct trib_arrow_options options = TRIB_ARROW_OPTIONS_INIT;
+    struct cuts whole = {NULL, 0, 0};
+    struct trib_reader *reader = capture_reader(stream_bytes, STREAM_LEN, whole);
+    struct trib_arrow_stream *stream = NULL;
+    struct trib_error err;
+
+    for (size_t i = 0; i < sizeof(aligns) / sizeof(aligns[0]); i++) {
+        options.align = aligns[i];
+        ck_assert_int_eq(trib_arrow_stream_new(reader, &options, &stream, &err), TRIB_ERR_USAGE);
+        ck_assert_ptr_null(stream);
+        ck_assert_msg(strstr(err.message, "alignment") != NULL, "%s", err.message);
+    }
+    ck_assert_uint_eq(trib_reader_position(reader), 0);
+    trib_reader_free(reader);
+}
+END_TEST
+
 START_TEST(test_truncated)
 {
     struct trib_error err;
@@ -119,6 +139,7 @@ START_TEST(test_truncated)
         int rc = follow(stream_bytes, len, NULL, letters, &err);
         ck_assert_msg(rc == TRIB_ERR_SHORT, "%zu bytes: %s", len, trib_code_name(rc));
         ck_assert_uint_gt(err.wanted, err.got);
+        ck_assert_msg(strstr(err.message, "Arrow") != NULL && strstr(err.message, ": wanted ") != NULL, "%s", err.message);
         ck_assert_str_eq(letters, len < SCHEMA_LEN ? "" : len < END ? "S" : "SB");
     }
 }
@@ -327,6 +348,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, load_stream, NULL);
     tcase_add_test(tcase, test_a_stream);
     tcase_add_test(tcase, test_alignments);
+    tcase_add_test(tcase, test_bad_alignments);
     tcase_add_test(tcase, test_truncated);
     tcase_add_loop_test(tcase, test_damaged, 0, sizeof(damages) / sizeof(damages[0]));
     tcase_add_test(tcase, test_every_bit);

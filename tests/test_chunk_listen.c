@@ -247,6 +247,20 @@ START_TEST(test_watch)
 }
 END_TEST
 
+/* Before the clock began: passed. */
+START_TEST(test_negative_deadlines)
+{
+    static const int64_t deadlines[] = { -1, -5000000000, INT64_MIN };
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+    struct trib_channel *channel = NULL;
+
+    ck_assert_int_eq(trib_listener_accept(listener, deadlines[_i], &channel, NULL), TRIB_ERR_TIMEOUT);
+    options.deadline = deadlines[_i];
+    ck_assert_int_eq(trib_dial("chunk:here", &options, &channel, NULL), TRIB_ERR_TIMEOUT);
+    ck_assert_ptr_null(channel);
+}
+END_TEST
+
 static int listen_scenario(void *arg, struct trib_error *err)
 {
     struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
@@ -283,6 +297,7 @@ static Suite *listen_suite(void)
     tcase_add_test(tcase, test_name_in_use);
     tcase_add_loop_test(tcase, test_bad_names, 0, COUNT(bad));
     tcase_add_test(tcase, test_waits_end);
+    tcase_add_loop_test(tcase, test_negative_deadlines, 0, 3);
     tcase_add_test(tcase, test_cancel);
     tcase_add_test(tcase, test_free_refuses);
     tcase_add_test(tcase, test_watch);

@@ -11,6 +11,7 @@
 #include <check.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -179,6 +180,86 @@ START_TEST(test_disarmed_watch_does_not_run)
 }
 END_TEST
 
+static void spoil_and_free(void *memory)
+{
+    volatile uint8_t *bytes = memory; /* not a memset(): a compiler leaves that out in front of free() */
+
+    for (size_t i = 0, len = malloc_usable_size(memory); i < len; i++)
+        bytes[i] = 0xee;
+    free(memory);
+}
+
+/* Once a watch has fired or was disarmed, the channel does not touch the base any more. */
+START_TEST(test_base_goes_first)
+{
+    struct side side = {.base = NULL};
+    struct trib_channel *other;
+    bool fires = _i / KINDS == 1;
+
+    event_set_mem_functions(malloc, realloc, spoil_and_free);
+    open_pair(_i % KINDS, &side.channel, &other);
+    for (int round = 0; round < 2; round++) {
+        side.base = event_base_new();
+        ck_assert_int_eq(trib_channel_watch(side.channel, side.base, TRIB_WRITABLE, is_ready, &side, NULL), TRIB_OK);
+        if (fires)
+            ck_assert_int_ge(event_base_dispatch(side.base), 0);
+        else
+            ck_assert_int_eq(trib_channel_watch(side.channel, side.base, TRIB_WRITABLE, NULL, NULL, NULL), TRIB_OK);
+        event_base_free(side.base);
+        ck_assert_int_eq(side.runs, fires ? round + 1 : 0);
+    }
+    trib_channel_free(side.channel);
+    trib_channel_free(other);
+    event_set_mem_functions(malloc, realloc, free);
+}
+END_TEST
+
+static void nothing_to_read(struct trib_reader *reader, void *arg)
+{
+    (void)reader;
+    (void)arg;
+}
+
+/* The callback that runs soon after it was set leaves the watch armed that a TRIB_AGAIN before it made. */
+START_TEST(test_ended_callback_leaves_nothing)
+{
+    struct event_base *base = event_base_new();
+    struct trib_channel *a, *b;
+    struct trib_reader *reader;
+    uint8_t byte;
+
+    open_pair(_i, &a, &b);
+    reader = trib_channel_reader(a);
+    ck_assert_int_eq(trib_reader_set_callback(reader, base, nothing_to_read, NULL, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_reader_u8(reader, &byte, NULL), TRIB_AGAIN);
+    ck_assert_int_eq(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+    ck_assert_int_eq(trib_reader_set_callback(reader, NULL, NULL, NULL, NULL), TRIB_OK);
+    ck_assert_int_eq(event_base_loop(base, EVLOOP_NONBLOCK), 1); /* no event is left */
+    trib_channel_free(a);
+    trib_channel_free(b);
+    event_base_free(base);
+}
+END_TEST
+
+static void never(struct trib_writer *writer, void *arg)
+{
+    (void)writer;
+    (void)arg;
+    ck_abort_msg("no callback is set");
+}
+
+START_TEST(test_writer_without_base)
+{
+    struct trib_channel *a, *b;
+
+    open_pair(_i, &a, &b);
+    ck_assert_int_eq(trib_writer_set_callback(trib_channel_writer(a), NULL, never, NULL, NULL), TRIB_ERR_USAGE);
+    ck_assert_int_eq(trib_writer_set_callback(trib_channel_writer(a), NULL, NULL, NULL, NULL), TRIB_OK);
+    trib_channel_free(a);
+    trib_channel_free(b);
+}
+END_TEST
+
 /* An idle channel on an event_base holds no receive buffer. */
 START_TEST(test_idle_holds_nothing)
 {
@@ -209,6 +290,9 @@ int main(void)
     tcase_add_loop_test(tcase, test_both_directions, 0, KINDS);
     tcase_add_loop_test(tcase, test_cancel_fires_watches, 0, 2 * KINDS);
     tcase_add_loop_test(tcase, test_disarmed_watch_does_not_run, 0, KINDS);
+    tcase_add_loop_test(tcase, test_base_goes_first, 0, 2 * KINDS);
+    tcase_add_loop_test(tcase, test_ended_callback_leaves_nothing, 0, KINDS);
+    tcase_add_loop_test(tcase, test_writer_without_base, 0, KINDS);
     tcase_add_loop_test(tcase, test_idle_holds_nothing, 0, KINDS);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);

@@ -255,6 +255,41 @@ START_TEST(on_room_sees_the_end)
 }
 END_TEST
 
+/* A push that fails after one with TRIB_QUEUE_MORE must not leave that one unseen. */
+START_TEST(turned_back_push_wakes)
+{
+    struct pipe p = pipe_of(100, 100);
+    atomic_int calls = 0;
+
+    trib_queue_on_bytes(p.queue, count, &calls);
+    ck_ok(pipe_push(&p, 4, TRIB_QUEUE_MORE, TRIB_NOWAIT));
+    ck_assert_int_eq(calls, 0);
+    ck_assert_int_eq(pipe_push(&p, 101, 0, TRIB_NOWAIT), TRIB_ERR_LIMIT);
+    ck_assert_int_eq(calls, 1);
+    pipe_drop(&p, 4);
+    pipe_done(&p);
+}
+END_TEST
+
+/* Room for just what was turned away is enough, however small a part of the budget it is. */
+START_TEST(on_room_for_a_little)
+{
+    struct pipe p = pipe_of(1000, 1000);
+    struct trib_view view;
+    atomic_int calls = 0;
+
+    ck_ok(pipe_push(&p, 100, 0, TRIB_NOWAIT));
+    ck_ok(pipe_push(&p, 900, 0, TRIB_NOWAIT));
+    ck_assert_int_eq(pipe_push(&p, 50, 0, TRIB_NOWAIT), TRIB_AGAIN);
+    trib_queue_on_room(p.queue, count, &calls);
+    ck_ok(pipe_pop(&p, 1, TRIB_NOWAIT, &view));
+    trib_view_release(&view);
+    ck_assert_int_eq(calls, 1);
+    pipe_drop(&p, 900);
+    pipe_done(&p);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("queue_ends");
@@ -274,6 +309,8 @@ static Suite *suite(void)
     tcase_add_test(tc, hook_survives_a_blocking_call);
     tcase_add_test(tc, on_room);
     tcase_add_loop_test(tc, on_room_sees_the_end, 0, 2);
+    tcase_add_test(tc, turned_back_push_wakes);
+    tcase_add_test(tc, on_room_for_a_little);
     suite_add_tcase(s, tc);
     return s;
 }

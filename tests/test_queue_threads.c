@@ -222,6 +222,32 @@ START_TEST(released_on_a_third_thread)
 }
 END_TEST
 
+enum { EXACT = 60, EXACT_TAKES = 30000 };
+
+static void feed_exactly(void *arg)
+{
+    struct trib_reader *reader = arg;
+
+    for (int i = 0; i < EXACT_TAKES; i++)
+        ck_ok(trib_reader_feed(reader, feed_chunk((uint64_t)i * EXACT, EXACT), TRIB_FOREVER, NULL));
+}
+
+/* What is charged and on its way into the ring is not held by the consumer: who takes just what comes never meets the limit. */
+START_TEST(exact_takes_at_the_limit)
+{
+    struct trib_reader *reader = feed_reader(100, 100);
+    struct runner producer;
+    struct trib_view view;
+    struct trib_error err;
+
+    runner_start(&producer, feed_exactly, reader);
+    for (int i = 0; i < EXACT_TAKES; i++)
+        ck_assert_msg(trib_reader_take(reader, EXACT, &view, &err) == TRIB_OK, "take %d: %s", i, err.message);
+    runner_join(&producer);
+    trib_reader_free(reader);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("queue_threads");
@@ -232,6 +258,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, random_speeds, 0, 2 * (int)(sizeof(shapes) / sizeof(shapes[0])));
     tcase_add_loop_test(tc, marks_and_more, 0, (int)(sizeof(shapes) / sizeof(shapes[0])));
     tcase_add_test(tc, released_on_a_third_thread);
+    tcase_add_test(tc, exact_takes_at_the_limit);
     suite_add_tcase(s, tc);
     return s;
 }

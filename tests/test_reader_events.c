@@ -205,17 +205,30 @@ START_TEST(finished_does_not_disturb)
 }
 END_TEST
 
-/* A call that waits in between does not lose the callback. */
-START_TEST(blocking_in_between)
+/* With a callback the reader never waits; without it the deadline counts again. */
+START_TEST(deadline_in_between)
 {
     set_count();
     turn();
     ck_assert_int_eq(take(1), TRIB_AGAIN);
     trib_reader_set_deadline(reader, trib_deadline_ms(1));
-    ck_assert_int_eq(take(1), TRIB_ERR_TIMEOUT);
+    ck_assert_int_eq(take(1), TRIB_AGAIN);
     feed_pattern(reader, 0, 1, 0);
     turn();
     ck_assert_int_eq(calls, 2);
+    ck_ok(take(1));
+    ck_ok(trib_reader_set_callback(reader, NULL, NULL, NULL, NULL));
+    ck_assert_int_eq(take(1), TRIB_ERR_TIMEOUT);
+}
+END_TEST
+
+START_TEST(deadline_before)
+{
+    trib_reader_set_deadline(reader, trib_deadline_ms(1));
+    set_count();
+    ck_assert_int_eq(take(1), TRIB_AGAIN);
+    ck_ok(trib_reader_set_callback(reader, NULL, NULL, NULL, NULL));
+    ck_assert_int_eq(take(1), TRIB_ERR_TIMEOUT);
 }
 END_TEST
 
@@ -315,7 +328,8 @@ static Suite *suite(void)
     tcase_add_test(tc, no_base);
     tcase_add_loop_test(tc, changed_inside_itself, 0, 2);
     tcase_add_test(tc, finished_does_not_disturb);
-    tcase_add_test(tc, blocking_in_between);
+    tcase_add_test(tc, deadline_in_between);
+    tcase_add_test(tc, deadline_before);
     tcase_add_test(tc, fed_by_another_thread);
     tcase_add_test(tc, cancelled_by_another_thread);
     suite_add_tcase(s, tc);

@@ -199,6 +199,26 @@ START_TEST(test_count_of_arrow)
 }
 END_TEST
 
+/* Row counts are the peer's: batches of no columns may claim any. */
+START_TEST(test_count_of_too_many_rows)
+{
+    struct trib_event event = TRIB_EVENT_INIT_EMPTY;
+    struct trib_error err;
+    void *state;
+
+    ck_assert_int_eq(trib_serializer_count.open(&event, &state, &err), TRIB_OK);
+    event.kind = TRIB_EVENT_ARROW;
+    event.arrow.kind = TRIB_ARROW_BATCH;
+    event.arrow.rows = INT64_MAX;
+    ck_assert_int_eq(trib_serializer_count.event(state, &event, NULL, &err), TRIB_OK);
+    event.arrow.rows = 0;
+    ck_assert_int_eq(trib_serializer_count.event(state, &event, NULL, &err), TRIB_OK);
+    event.arrow.rows = 1;
+    ck_assert_int_eq(trib_serializer_count.event(state, &event, NULL, &err), TRIB_ERR_PROTOCOL);
+    trib_serializer_count.close(state);
+}
+END_TEST
+
 struct refusal {
     const char *session;
     const char *serializer; /* NULL: by the command */
@@ -457,6 +477,43 @@ START_TEST(test_tables)
 }
 END_TEST
 
+/* A serializer that runs out of memory in the middle of a frame. */
+static int half_frame(void *state, const struct trib_event *event, struct trib_sender *out, struct trib_error *err)
+{
+    static const uint8_t bytes[100000];
+    struct trib_event large = *event;
+
+    (void)state;
+    if (event->kind != TRIB_EVENT_FRAME)
+        return TRIB_OK;
+    large.bytes.data = bytes;
+    large.bytes.len = sizeof(bytes);
+    large.bytes.holder = NULL;
+    fail_alloc_at(1);
+    return trib_sender_put(out, &large, err);
+}
+
+/* The peer would take an exception for the rest of the frame: it is not told. */
+START_TEST(test_no_exception_inside_a_frame)
+{
+    struct trib_serializer half = trib_serializer_echo;
+    struct trib_serve_result result;
+    struct memory_channel memory;
+    struct capture engine;
+    struct trib_error err;
+
+    half.event = half_frame;
+    capture_load("spark-4.3.0/c-rdd-lines.tcp-daemon.engine-to-worker.bin", &engine);
+    fail_alloc_install();
+    ck_assert_int_eq(serve(&engine, &half, 0, &memory, &result, &err), TRIB_ERR_NOMEM);
+    ck_assert(fail_alloc_hit());
+    ck_assert(!result.exception && !result.reusable && !memory.finished);
+    memory_done(&memory);
+    fail_alloc_remove();
+    capture_done(&engine);
+}
+END_TEST
+
 struct scenario {
     struct capture engine;
     const struct trib_serializer *serializer;
@@ -508,8 +565,10 @@ int main(void)
     tcase_add_loop_test(tcase, test_exceptions, 0, sizeof(refusals) / sizeof(refusals[0]));
     tcase_add_test(tcase, test_count_of_frames);
     tcase_add_test(tcase, test_count_of_arrow);
+    tcase_add_test(tcase, test_count_of_too_many_rows);
     tcase_add_test(tcase, test_by_command);
     tcase_add_test(tcase, test_exception_inside_a_stream);
+    tcase_add_test(tcase, test_no_exception_inside_a_frame);
     tcase_add_test(tcase, test_truncated_input);
     tcase_add_test(tcase, test_garbage_input);
     tcase_add_test(tcase, test_wrong_last_word);

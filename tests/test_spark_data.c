@@ -322,6 +322,9 @@ START_TEST(test_usage)
     ck_assert_int_eq(trib_receiver_new(NULL, reader, TRIB_FROM_ENGINE, NULL, &receiver, NULL), TRIB_ERR_USAGE);
     ck_assert_int_eq(trib_receiver_new(&trib_dialect_spark_socket, reader, (enum trib_side)0, NULL, &receiver, NULL), TRIB_ERR_USAGE);
     ck_assert_int_eq(trib_receiver_new(&trib_dialect_spark_socket, reader, TRIB_FROM_ENGINE, &options, &receiver, NULL), TRIB_ERR_USAGE);
+    options.handshake = TRIB_HANDSHAKE_NONE;
+    options.align = 48;
+    ck_assert_int_eq(trib_receiver_new(&trib_dialect_spark_socket, reader, TRIB_FROM_ENGINE, &options, &receiver, NULL), TRIB_ERR_USAGE);
     ck_assert_ptr_null(receiver);
     ck_assert_ptr_eq(trib_dialect_find("spark-socket"), &trib_dialect_spark_socket);
     ck_assert_ptr_null(trib_dialect_find("nothing"));

@@ -236,6 +236,9 @@ START_TEST(test_every_shorter_length)
         /* The same, with the stream at its end there. */
         rc = parse(trib_chunk_data(chunk), length, trib_chunk_len(chunk), &init, &err);
         ck_assert_msg(rc == TRIB_ERR_SHORT, "cut to %zu: %s", length, trib_code_name(rc));
+        ck_assert_msg(strstr(err.message, "the init message: wanted ") == err.message, "%s", err.message);
+        ck_assert_uint_eq(err.wanted, trib_chunk_len(chunk));
+        ck_assert_uint_eq(err.got, length);
     }
     trib_chunk_unref(chunk);
 }

@@ -8,6 +8,7 @@
 
 #include "tests/support/balance.h"
 #include "tests/support/capture.h"
+#include "tests/support/fail_alloc.h"
 
 static const struct trib_event no_event = TRIB_EVENT_INIT_EMPTY;
 
@@ -253,6 +254,69 @@ START_TEST(test_put_again)
 }
 END_TEST
 
+/* ---- Without memory ------------------------------------------------------------------------------------------------ */
+
+enum { LARGE = 100000 }; /* what a writer copies into a chunk of its own */
+
+static uint8_t *letters_a(size_t len)
+{
+    uint8_t *bytes = malloc(len);
+
+    ck_assert_ptr_nonnull(bytes);
+    memset(bytes, 'a', len);
+    return bytes;
+}
+
+static int put_bytes(struct trib_sender *sender, enum trib_event_kind kind, const uint8_t *bytes, size_t len, struct trib_error *err)
+{
+    struct trib_event event = no_event;
+
+    event.kind = kind;
+    event.bytes.data = bytes;
+    event.bytes.len = len;
+    return trib_sender_put(sender, &event, err);
+}
+
+/* Memory that runs out behind an event's header: nothing but the same event goes on, and the bytes are those of the last call. */
+START_TEST(test_put_again_without_memory)
+{
+    struct trib_event number = event_of('0'), init = event_of('I');
+    struct memory_channel memory;
+    struct trib_channel *channel;
+    struct trib_sender *sender;
+    uint8_t *bytes = letters_a(LARGE);
+    struct trib_error err;
+
+    fail_alloc_install();
+    channel = memory_channel(&memory, NULL, 0);
+    ck_assert_int_eq(
+        trib_sender_new(&trib_dialect_spark_socket, trib_channel_writer(channel), TRIB_FROM_WORKER, NULL, &sender, &err), TRIB_OK);
+    ck_assert_int_eq(put_bytes(sender, TRIB_EVENT_FRAME, (const uint8_t *)"text", 4, &err), TRIB_OK);
+    fail_alloc_at(1);
+    ck_assert_int_eq(put_bytes(sender, TRIB_EVENT_FRAME, bytes, LARGE, &err), TRIB_ERR_NOMEM);
+    ck_assert(fail_alloc_hit());
+    free(bytes);
+    ck_assert_int_eq(put_bytes(sender, TRIB_EVENT_EXCEPTION, (const uint8_t *)"text", 4, &err), TRIB_ERR_USAGE);
+    ck_assert_str_eq(err.message, "spark-socket: EXCEPTION came while a part of FRAME is written, expected the same again");
+    ck_assert_int_eq(put_bytes(sender, TRIB_EVENT_FRAME, (const uint8_t *)"text", 4, &err), TRIB_ERR_USAGE);
+    ck_assert_int_eq(trib_sender_put(sender, &number, &err), TRIB_ERR_USAGE);
+    ck_assert_int_eq(trib_sender_put(sender, &init, &err), TRIB_ERR_USAGE);
+    ck_assert_int_eq(trib_sender_next_session(sender, &err), TRIB_ERR_USAGE);
+    bytes = letters_a(LARGE);
+    ck_assert_int_eq(put_bytes(sender, TRIB_EVENT_FRAME, bytes, LARGE, &err), TRIB_OK);
+    ck_assert_int_eq(trib_sender_put(sender, &number, &err), TRIB_OK);
+    ck_assert_int_eq(trib_writer_flush(trib_channel_writer(channel), &err), TRIB_OK);
+    ck_assert_uint_eq(memory.output_len, 8 + 4 + LARGE + 8);
+    ck_assert_mem_eq(memory.output + 8, "\0\1\x86\xA0", 4);
+    ck_assert_mem_eq(memory.output + 12, bytes, LARGE);
+    trib_sender_free(sender);
+    trib_channel_free(channel);
+    memory_done(&memory);
+    fail_alloc_remove();
+    free(bytes);
+}
+END_TEST
+
 /* ---- What a receiver refuses -------------------------------------------------------------------------------------- */
 
 struct wrong {
@@ -272,8 +336,8 @@ static const struct wrong wrongs[] = {
     {BYTES("\x7F\xFF\xFF\xFF"), TRIB_ERR_LIMIT, "a frame of 2147483647 bytes"},
     {BYTES("\xFF\xFF\xFF\xFE\xFF\xFF\xFF\xFF"), TRIB_ERR_PROTOCOL, "exception's text: -1 is negative"},
     {BYTES("\xFF\xFF\xFF\xFE\x40\x00\x00\x00"), TRIB_ERR_LIMIT, "exception's text of 1073741824 bytes"},
-    {BYTES("\xFF\xFF\xFF\xFE\0\0\0\4abc"), TRIB_ERR_SHORT, "11 of 12 bytes"},
-    {BYTES("\xFF\xFF\xFF\xFD\0\0\0\0"), TRIB_ERR_SHORT, "8 of 52 bytes"},
+    {BYTES("\xFF\xFF\xFF\xFE\0\0\0\4abc"), TRIB_ERR_SHORT, "exception's text: wanted 12 bytes, the stream ended after 11"},
+    {BYTES("\xFF\xFF\xFF\xFD\0\0\0\0"), TRIB_ERR_SHORT, "wanted 52 bytes, the stream ended after 8"},
     {BYTES("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), TRIB_ERR_PROTOCOL, "accumulator updates: -1 is negative"},
     {BYTES("\xFF\xFF\xFF\xFF\0\0\0\1\xFF\xFF\xFF\xFE"), TRIB_ERR_PROTOCOL, "accumulator update: -2 is negative"},
     {BYTES("\xFF\xFF\xFF\xFF\0\0\0\0\xFF\xFF\xFF\xFD"), TRIB_ERR_PROTOCOL, "-3 (TIMING_DATA) came, expected -4"},
@@ -361,6 +425,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, load_messages, NULL);
     tcase_add_loop_test(tcase, test_there_and_back, 0, sizeof(replies) / sizeof(replies[0]));
     tcase_add_loop_test(tcase, test_put_again, 0, sizeof(replies) / sizeof(replies[0]));
+    tcase_add_test(tcase, test_put_again_without_memory);
     tcase_add_test(tcase, test_fields);
     tcase_add_loop_test(tcase, test_order, 0, sizeof(places) / sizeof(places[0]));
     tcase_add_loop_test(tcase, test_wrong, 0, sizeof(wrongs) / sizeof(wrongs[0]));

@@ -91,6 +91,7 @@ done
 refuses 2 'no command'
 refuses 2 "unknown command 'nonsense'" nonsense
 refuses 2 "unknown option '--nonsense'" --nonsense
+refuses 2 'takes no argument' --version extra
 refuses 2 'argument is missing' send unix:s
 refuses 2 'too many' inspect a b
 refuses 2 "'--out' needs a value" send unix:s a --out
@@ -187,8 +188,10 @@ broken() {
         refuses 1 "$1" replay bad --over $over --split 5
     done
 }
-head -c 4700 "$engine" >bad && broken 'ended after' 1
-head -c 6 "$engine" >bad && broken 'ended after 6 of 8 bytes' 0
+head -c 6 "$engine" >bad && broken 'wanted 8 bytes, the stream ended after 6' 0
+head -c 300 "$engine" >bad && broken 'the init message: wanted ' 0
+head -c 4700 "$engine" >bad && broken 'Arrow metadata: wanted ' 1
+head -c 4960 "$engine" >bad && broken 'an Arrow body: wanted ' 1
 { bytes '\377\377\377\370\177\377\377\377'; tail -c +9 "$engine"; } >bad && broken '2147483647 bytes, at most' 0
 { bytes '\377\377\377\370\377\377\377\000'; tail -c +9 "$engine"; } >bad && broken 'negative' 0
 { head -c 4975 "$engine"; bytes GARB; } >bad && broken 'expected -4' 1
@@ -209,6 +212,20 @@ runs 0 send unix:s big small small --out back
 cat big small small >three
 is 'files come in their order' cmp three back
 is 'standard input and output' sh -c "cat small | timeout 60 '$tool' send unix:s - --out - 2>err | cmp - small"
+cp small same
+ln same linked
+refuses 1 'the same file as the input same' send unix:s same --out same
+refuses 1 'the same file as the input same' send unix:s small same --out linked
+is 'an input that is refused as output is whole' cmp same small
+refuses 1 'start a listener' send unix:nobody small --out same
+is 'what stood in --out stays where nobody listens' cmp same small
+timeout 60 "$tool" send unix:s - --out back <&- 2>err
+is 'closed standard input is an error' [ $? -eq 1 ]
+if [ -r /proc/version ]; then
+    cat /proc/version >expected
+    runs 0 send unix:s /proc/version --out back
+    is 'a file without a size is read' cmp expected back
+fi
 refuses 1 'somebody listens' serve unix:s
 others=
 for i in 1 2 3 4 5 6 7 8; do
@@ -302,6 +319,10 @@ is 'no socket is left by any' [ ! -e s ] && [ ! -e s.lock ]
 
 runs 0 conform chunk:a
 is 'conform: a line for each case, a total at the end' tail -n 1 out | grep -qE '[0-9]+ passed, 0 failed, [0-9]+ skipped$'
+refuses 1 'No such file' conform chunk:a --data nowhere
+mkdir empty
+refuses 1 'holds no file' conform chunk:a --data empty
+is 'conform: no case runs without its data' [ ! -s out ]
 mkdir tmp
 TMPDIR=$work/tmp
 export TMPDIR

@@ -497,6 +497,38 @@ START_TEST(test_mapped_file)
 }
 END_TEST
 
+/* A descriptor that listens, bound to a name as long as there can be: no NUL ends it. */
+static int listen_at_longest(char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(name, sizeof(address.sun_path), "%s/", folder);
+    memset(name + strlen(name), 'n', sizeof(address.sun_path) - strlen(name));
+    name[sizeof(address.sun_path)] = '\0';
+    memcpy(address.sun_path, name, sizeof(address.sun_path));
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    return fd;
+}
+
+START_TEST(test_adopted_descriptor)
+{
+    struct trib_channel_options options = {.size = 0};
+    struct trib_listener *listener = NULL;
+    char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+    int fd = listen_at_longest(name);
+
+    ck_assert_int_eq(trib_unix_listener_fd(fd, &options, &listener, NULL), TRIB_ERR_USAGE);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    options.size = sizeof(options.size);
+    ck_assert_int_eq(trib_unix_listener_fd(fd, &options, &listener, NULL), TRIB_OK);
+    ck_assert_str_eq(trib_listener_address(listener) + strlen("unix:"), name);
+    trib_listener_free(listener);
+    unlink(name);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("unix");
@@ -521,6 +553,7 @@ int main(void)
     tcase_add_test(tcase, test_many_channels);
     tcase_add_test(tcase, test_every_allocation_fails);
     tcase_add_test(tcase, test_mapped_file);
+    tcase_add_test(tcase, test_adopted_descriptor);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

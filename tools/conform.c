@@ -3,6 +3,8 @@
 
 #include "conformance/suite.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +44,23 @@ static int try_target(const struct tool *tool, const struct conform_target *targ
     return TOOL_OK;
 }
 
+/* What each case about data would say of the folder is said once. */
+static int check_data(const char *data, struct trib_error *err)
+{
+    bool any = false;
+    DIR *dir;
+
+    if (data == NULL)
+        return TRIB_OK;
+    dir = opendir(data);
+    if (dir == NULL)
+        return trib_error_set(err, TRIB_ERR_IO, errno, "read the folder %s", data);
+    for (struct dirent *entry = readdir(dir); entry != NULL && !any; entry = readdir(dir))
+        any = entry->d_name[0] != '.';
+    closedir(dir);
+    return any ? TRIB_OK : trib_error_set(err, TRIB_ERR_USAGE, 0, "read the folder %s: it holds no file", data);
+}
+
 static int run(struct tool *tool, int argc, char **argv)
 {
     static const struct option options[] = {{"data", required_argument, NULL, 'd'}, TOOL_OPTIONS_TRANSPORT};
@@ -58,6 +77,8 @@ static int run(struct tool *tool, int argc, char **argv)
     code = tool_operands(tool, argc, 1, 1);
     if (code != TOOL_OK)
         return code;
+    if (check_data(data, &err) != TRIB_OK)
+        return tool_fail(tool, &err, "no case was run");
     if (make_target(tool, argv[optind], &target, &err) != TRIB_OK)
         return tool_fail(tool, &err, "give a URI, or the path of a transport's module");
     code = try_target(tool, &target);

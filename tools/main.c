@@ -2,10 +2,12 @@
 #include "tools/tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct tool_command *const commands[] = {&tool_serve,   &tool_send, &tool_replay, &tool_inspect,
                                                       &tool_conform, &tool_demo, NULL};
@@ -30,6 +32,12 @@ static int print_version(void)
 {
     printf("tributary %s\n", trib_version());
     return TOOL_OK;
+}
+
+static int refuse_more(const char *option, const char *operand)
+{
+    fprintf(stderr, "tributary: %s takes no argument, such as '%s'; see `tributary --help`\n", option, operand);
+    return TOOL_USAGE;
 }
 
 static const struct tool_command *find_command(const char *name)
@@ -76,7 +84,7 @@ static int run(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
         return print_help();
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
-        return print_version();
+        return argc > 2 ? refuse_more(argv[1], argv[2]) : print_version();
     command = find_command(argv[1]);
     if (command == NULL) {
         fprintf(stderr, "tributary: unknown %s '%s'; see `tributary --help`\n", argv[1][0] == '-' ? "option" : "command",
@@ -86,10 +94,21 @@ static int run(int argc, char **argv)
     return run_command(command, argc - 1, argv + 1);
 }
 
+/* A socket must not become standard input or output. Opened the wrong way round, so that use of it is still an error. */
+static bool fill_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     int code;
 
+    if (!fill_standard())
+        return TOOL_FAILED;
     /* A peer or a pager that goes away is an error of write(), with a line of its own. */
     signal(SIGPIPE, SIG_IGN);
     code = run(argc, argv);

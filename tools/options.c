@@ -1,6 +1,8 @@
 /* Options of the commands: the common ones, and values with units. */
 #include "tools/tool.h"
 
+#include "conformance/suite.h"
+
 #include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,16 +37,6 @@ int tool_operands(const struct tool *tool, int argc, int min, int max)
 
 /* ---- Transports that are loaded -------------------------------------------------------------------------------- */
 
-/* dlsym() returns an object pointer, which ISO C does not convert to a function's. */
-static trib_transport_module_fn *module_entry(void *module)
-{
-    void *symbol = dlsym(module, TRIB_TRANSPORT_MODULE);
-    trib_transport_module_fn *entry;
-
-    memcpy(&entry, &symbol, sizeof(entry));
-    return entry;
-}
-
 static int add_transport(struct tool *tool, const struct trib_transport *transport, struct trib_error *err)
 {
     const struct trib_transport **more = realloc(tool->transports, (tool->transport_count + 2) * sizeof(*more));
@@ -61,9 +53,9 @@ static int add_transport(struct tool *tool, const struct trib_transport *transpo
 static int load_transport(struct tool *tool, const char *path, struct trib_error *err)
 {
     char here[4096];
-    trib_transport_module_fn *entry;
     const struct trib_transport *transport;
     void *module;
+    int rc;
 
     /* A bare name means a file, as it does to every other command. */
     if (strchr(path, '/') == NULL && snprintf(here, sizeof(here), "./%s", path) < (int)sizeof(here))
@@ -71,12 +63,8 @@ static int load_transport(struct tool *tool, const char *path, struct trib_error
     module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (module == NULL)
         return trib_error_set(err, TRIB_ERR_IO, 0, "load a transport: %s", dlerror());
-    entry = module_entry(module);
-    transport = entry != NULL ? entry() : NULL;
-    if (transport == NULL || transport->size < TRIB_TRANSPORT_SIZE_0_1 || transport->scheme == NULL)
-        return trib_error_set(err, TRIB_ERR_USAGE, 0, "load a transport: %s: it has no %s() that returns one", path,
-                              TRIB_TRANSPORT_MODULE);
-    return add_transport(tool, transport, err);
+    rc = conform_module_transport(path, module, &transport, err);
+    return rc == TRIB_OK ? add_transport(tool, transport, err) : rc;
 }
 
 /* ---- The next option ------------------------------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { REFRESH_MS = 100 };
@@ -173,6 +174,18 @@ static int check_files(const struct sending *sending)
     return TOOL_OK;
 }
 
+/* Only when there is a peer: where nothing could be sent, the answer before this one stays. */
+static int empty_out(const struct sending *sending, struct trib_error *err)
+{
+    struct stat status;
+
+    if (sending->out_path == NULL || strcmp(sending->out_path, "-") == 0)
+        return TRIB_OK;
+    if (fstat(sending->out, &status) != 0 || (S_ISREG(status.st_mode) && ftruncate(sending->out, 0) != 0))
+        return trib_error_set(err, TRIB_ERR_IO, errno, "empty %s", sending->out_path);
+    return TRIB_OK;
+}
+
 static int connect_and_transfer(struct sending *sending)
 {
     struct trib_channel_options options = tool_channel_options(sending->tool);
@@ -186,7 +199,11 @@ static int connect_and_transfer(struct sending *sending)
     if (trib_dial(sending->uri, &options, &sending->channel, &err) != TRIB_OK)
         return tool_fail(sending->tool, &err, tool_hint_dial(&err, sending->uri, hint, sizeof(hint)));
     code = pipe2(sending->stop, O_CLOEXEC);
-    if (code == 0) {
+    if (code == 0 && empty_out(sending, &err) != TRIB_OK) {
+        code = fail_transfer(sending, &err);
+        close(sending->stop[0]);
+        close(sending->stop[1]);
+    } else if (code == 0) {
         code = transfer(sending);
         close(sending->stop[0]);
         if (sending->stop[1] >= 0)
@@ -199,6 +216,23 @@ static int connect_and_transfer(struct sending *sending)
     return code;
 }
 
+/* Writing the answer over what is still to be sent would lose it. */
+static int check_out(const struct sending *sending, struct trib_error *err)
+{
+    struct stat out, in;
+
+    if (fstat(sending->out, &out) != 0)
+        return trib_error_set(err, TRIB_ERR_IO, errno, "open %s", sending->out_path);
+    for (size_t i = 0; S_ISREG(out.st_mode) && i < sending->file_count; i++) {
+        const char *path = sending->files[i];
+        int rc = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &in) : stat(path, &in);
+        if (rc == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return trib_error_set(err, TRIB_ERR_USAGE, 0, "open %s for the answer: it is the same file as the input %s",
+                                  sending->out_path, path);
+    }
+    return TRIB_OK;
+}
+
 static int open_out(struct sending *sending)
 {
     struct trib_error err;
@@ -209,10 +243,13 @@ static int open_out(struct sending *sending)
     if (strcmp(sending->out_path, "-") == 0)
         sending->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     else
-        sending->out = open(sending->out_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (sending->out >= 0)
+        sending->out = open(sending->out_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (sending->out < 0)
+        trib_error_set(&err, TRIB_ERR_IO, errno, "open %s", sending->out_path);
+    else if (check_out(sending, &err) == TRIB_OK)
         return TOOL_OK;
-    trib_error_set(&err, TRIB_ERR_IO, errno, "open %s", sending->out_path);
+    else
+        close(sending->out);
     return tool_fail(sending->tool, &err, "nothing was sent");
 }
 

@@ -38,7 +38,7 @@ uint64_t source_total(char *const *paths, size_t count)
     uint64_t total = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (is_stdin(paths[i]) || stat(paths[i], &status) != 0 || !S_ISREG(status.st_mode))
+        if (is_stdin(paths[i]) || stat(paths[i], &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
             return 0;
         total += (uint64_t)status.st_size;
     }
@@ -53,7 +53,8 @@ int source_open(struct source *source, const char *path, int stop, struct trib_e
     source->path = path;
     source->fd = -1;
     source->stop = stop;
-    if (!is_stdin(path) && stat(path, &status) == 0 && S_ISREG(status.st_mode))
+    /* A regular file of no size may have bytes all the same, as those of /proc have. */
+    if (!is_stdin(path) && stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
         return trib_chunk_map(path, &source->chunk, err);
     source->fd = is_stdin(path) ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (source->fd < 0)

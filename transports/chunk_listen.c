@@ -60,13 +60,18 @@ static void door_unref(struct door *door)
 /* TRIB_OK: something changed, look again. */
 static int door_wait(struct door *door, int64_t deadline)
 {
-    struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000) };
+    int64_t at = deadline > 0 ? deadline : 0; /* before the clock began: passed */
+    struct timespec until = { .tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000) };
+    int rc;
 
     if (deadline == TRIB_NOWAIT)
         return TRIB_AGAIN;
     if (deadline == TRIB_FOREVER)
         return pthread_cond_wait(&door->changed, &doors_lock) == 0 ? TRIB_OK : TRIB_ERR_IO;
-    return pthread_cond_timedwait(&door->changed, &doors_lock, &until) == ETIMEDOUT ? TRIB_ERR_TIMEOUT : TRIB_OK;
+    rc = pthread_cond_timedwait(&door->changed, &doors_lock, &until);
+    if (rc == ETIMEDOUT)
+        return TRIB_ERR_TIMEOUT;
+    return rc == 0 ? TRIB_OK : TRIB_ERR_IO;
 }
 
 static void enqueue(struct door *door, struct call *call)
@@ -193,6 +198,8 @@ static int chunk_accept(void *self, int64_t deadline, struct trib_channel **ret_
         call->accepted = true;
         *ret_channel = call->theirs;
         code = TRIB_OK;
+    } else if (code == TRIB_ERR_IO) {
+        trib_error_set(err, code, 0, "accept %s: the system does not let it wait", door->address);
     }
     pthread_mutex_unlock(&doors_lock);
     return code;

@@ -295,7 +295,7 @@ static int look_at(struct tribi_fd_side *side, int fd, int not_mode, struct trib
 /* Best effort: a limit of the system makes it smaller. Other sockets than Unix ones tune themselves unless told. */
 static void set_buffer(const struct tribi_fd_side *side, const struct trib_channel_options *options)
 {
-    size_t asked = options != NULL && options->send_buffer > 0 ? options->send_buffer : 0;
+    size_t asked = options->send_buffer;
     int size = asked == 0 ? SEND_BUFFER : asked > (1 << 30) ? 1 << 30 : (int)asked;
 
     if (side->local || (side->socket && asked > 0))
@@ -308,7 +308,7 @@ static void set_buffer(const struct tribi_fd_side *side, const struct trib_chann
 
 static int64_t spin_ns(const struct trib_channel_options *options)
 {
-    uint32_t us = options != NULL ? options->spin_us : 0;
+    uint32_t us = options->spin_us;
 #ifdef CPU_COUNT
     cpu_set_t cpus;
 
@@ -342,15 +342,34 @@ static int set_up(struct tribi_fd *fd, int in, int out, const struct trib_fd_opt
     if (rc != TRIB_OK)
         return rc;
     fd->ops = fd_ops;
-    if (fd_options != NULL && fd_options->name != NULL)
+    if (fd_options->name != NULL)
         fd->ops.name = fd_options->name;
-    fd->keep_open = fd_options != NULL && fd_options->keep_open;
+    fd->keep_open = fd_options->keep_open;
     if (in != out || fd->in.socket)
         fd->ops.capabilities |= TRIB_CAP_HALF_CLOSE;
     if (fd->in.local)
         fd->ops.capabilities |= TRIB_CAP_CREDENTIALS;
     tribi_readahead_init(&fd->readahead);
     return fd->in.socket && fd->out.socket ? TRIB_OK : tribi_wake_init(&fd->wake, err);
+}
+
+/* Whole copies, whatever the sizes of the caller's structs. *ret_asked has a send_buffer only if the caller asks for one. */
+static int fill_options(int fd, const struct trib_fd_options *fd_options, const struct trib_channel_options *options,
+                        struct trib_fd_options *ret_fd_options, struct trib_channel_options *ret_asked, struct trib_error *err)
+{
+    int rc = trib_channel_options_fill(options, ret_asked, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    if (fd_options != NULL && fd_options->size < sizeof(fd_options->size))
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "channel over descriptor %d: size is %zu, use TRIB_FD_OPTIONS_INIT", fd,
+                              fd_options->size);
+    if (fd_options != NULL)
+        memcpy(ret_fd_options, fd_options,
+               fd_options->size < sizeof(*ret_fd_options) ? fd_options->size : sizeof(*ret_fd_options));
+    if (options == NULL || options->size < offsetof(struct trib_channel_options, deadline) || options->send_buffer == 0)
+        ret_asked->send_buffer = 0;
+    return TRIB_OK;
 }
 
 static void close_on_exec(int fd)
@@ -364,19 +383,24 @@ static void close_on_exec(int fd)
 int trib_fd_channel(int in, int out, const struct trib_fd_options *fd_options, const struct trib_channel_options *options,
                     struct trib_channel **ret_channel, struct trib_error *err)
 {
-    struct tribi_fd *fd = trib_alloc(sizeof(*fd));
-    int rc;
+    struct trib_fd_options own = TRIB_FD_OPTIONS_INIT;
+    struct trib_channel_options asked;
+    struct tribi_fd *fd;
+    int rc = fill_options(in, fd_options, options, &own, &asked, err);
 
+    if (rc != TRIB_OK)
+        return rc;
+    fd = trib_alloc(sizeof(*fd));
     if (fd == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "channel over descriptor %d: no memory", in);
     fd->wake = (struct tribi_wake)TRIBI_WAKE_NONE;
-    rc = set_up(fd, in, out, fd_options, err);
+    rc = set_up(fd, in, out, &own, err);
     if (rc == TRIB_OK) {
-        fd->spin_ns = spin_ns(options);
-        set_buffer(&fd->in, options);
+        fd->spin_ns = spin_ns(&asked);
+        set_buffer(&fd->in, &asked);
         if (out != in)
-            set_buffer(&fd->out, options);
-        rc = trib_channel_new(&fd->ops, fd, options, ret_channel, err);
+            set_buffer(&fd->out, &asked);
+        rc = trib_channel_new(&fd->ops, fd, &asked, ret_channel, err);
     }
     if (rc != TRIB_OK) {
         tribi_wake_done(&fd->wake);

@@ -128,18 +128,21 @@ static int unix_dial(const struct trib_uri *uri, const struct trib_channel_optio
 int trib_unix_pair(const struct trib_channel_options *options, struct trib_channel **ret_a, struct trib_channel **ret_b,
                    struct trib_error *err)
 {
+    struct trib_channel_options whole;
     struct trib_channel *a;
-    int ends[2], rc;
+    int ends[2], rc = trib_channel_options_fill(options, &whole, err);
 
+    if (rc != TRIB_OK)
+        return rc;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return trib_error_set(err, TRIB_ERR_IO, errno, "make a pair of sockets");
-    rc = tribi_unix_channel(ends[0], options, &a, err);
+    rc = tribi_unix_channel(ends[0], &whole, &a, err);
     if (rc != TRIB_OK) {
         close(ends[0]);
         close(ends[1]);
         return rc;
     }
-    rc = tribi_unix_channel(ends[1], options, ret_b, err);
+    rc = tribi_unix_channel(ends[1], &whole, ret_b, err);
     if (rc != TRIB_OK) {
         trib_channel_free(a);
         close(ends[1]);

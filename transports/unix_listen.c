@@ -229,15 +229,18 @@ static char *address_uri(const struct tribi_unix_address *address)
 
 static int new_listener(const struct trib_channel_options *options, struct unix_listener **ret_listener, struct trib_error *err)
 {
-    const struct trib_channel_options defaults = TRIB_CHANNEL_OPTIONS_INIT;
-    struct unix_listener *listener = trib_alloc(sizeof(*listener));
-    int rc;
+    struct unix_listener *listener;
+    struct trib_channel_options whole;
+    int rc = trib_channel_options_fill(options, &whole, err);
 
+    if (rc != TRIB_OK)
+        return rc;
+    listener = trib_alloc(sizeof(*listener));
     if (listener == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a listener: no memory");
     listener->fd = listener->pending = -1;
     listener->file = (struct tribi_unix_file)TRIBI_UNIX_NO_FILE;
-    listener->options = options != NULL ? *options : defaults;
+    listener->options = whole;
     rc = tribi_wake_init(&listener->wake, err);
     if (rc != TRIB_OK) {
         trib_free(listener);
@@ -310,6 +313,8 @@ static int address_of(int fd, struct tribi_unix_address *ret_address, struct tri
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 ||
         address.name.sun_family != AF_UNIX || type != SOCK_STREAM || listens == 0)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "listen with descriptor %d: not a Unix stream socket that listens", fd);
+    if (address.len > sizeof(address.name)) /* the system counts a NUL that has no room */
+        address.len = sizeof(address.name);
     address.abstract = address.len > offsetof(struct sockaddr_un, sun_path) && address.name.sun_path[0] == '\0';
     *ret_address = address;
     return TRIB_OK;

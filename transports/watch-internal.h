@@ -16,15 +16,13 @@ struct tribi_watched {
 };
 
 struct tribi_watch {
-    struct event_base *base; /* that the events belong to; NULL: they are not made yet */
-    int fd;
-    struct event *ready;
+    struct event *ready; /* both NULL: not made yet; they belong to a base while armed only */
     struct event *wake;
-    trib_ready_fn *fn;       /* NULL: not armed */
+    trib_ready_fn *fn;   /* NULL: not armed */
     void *arg;
 };
 
-/* fn NULL disarms. On the thread of the base. */
+/* fn NULL disarms. On the thread of the base, which may go once the watch has fired or was disarmed. */
 int tribi_watch_arm(struct tribi_watch *watch, struct event_base *base, const struct tribi_watched *watched, trib_ready_fn *fn,
                     void *arg, struct trib_error *err);
 void tribi_watch_done(struct tribi_watch *watch); /* twice is safe */

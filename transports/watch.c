@@ -6,11 +6,13 @@
 #include <event2/event.h>
 #include <sys/time.h>
 
+/* An event that is not armed is never given to libevent: its base may be gone. */
 static void disarm(struct tribi_watch *watch)
 {
+    if (watch->fn == NULL)
+        return;
     watch->fn = NULL;
-    if (watch->ready != NULL)
-        event_del(watch->ready);
+    event_del(watch->ready);
     if (watch->wake != NULL)
         event_del(watch->wake);
 }
@@ -27,31 +29,26 @@ static void is_ready(evutil_socket_t s, short what, void *arg)
         fn(watch->arg);
 }
 
-/* As event_new(), in memory of the library's allocator. */
-static struct event *make_event(struct event_base *base, int fd, short what, void *arg)
+/* The memory stays for the next time; that of the library's allocator, which event_new() does not know. */
+static int make_event(struct event **event, struct tribi_watch *watch, struct event_base *base, int fd, short what)
 {
-    struct event *event = trib_alloc(event_get_struct_event_size());
-
-    if (event != NULL)
-        event_assign(event, base, fd, what, is_ready, arg);
-    return event;
+    if (*event == NULL)
+        *event = trib_alloc(event_get_struct_event_size());
+    if (*event == NULL)
+        return TRIB_ERR_NOMEM;
+    return event_assign(*event, base, fd, what, is_ready, watch) == 0 ? TRIB_OK : TRIB_ERR_IO;
 }
 
-static int make_events(struct tribi_watch *watch, struct event_base *base, const struct tribi_watched *watched, struct trib_error *err)
+static int make_events(struct tribi_watch *watch, struct event_base *base, const struct tribi_watched *watched)
 {
     short what = watched->fd < 0 ? 0 : watched->direction == TRIB_READABLE ? EV_READ : EV_WRITE;
+    int rc = make_event(&watch->ready, watch, base, watched->fd, what);
 
-    tribi_watch_done(watch);
-    watch->ready = make_event(base, watched->fd, what, watch);
-    if (watched->wake_fd >= 0)
-        watch->wake = make_event(base, watched->wake_fd, EV_READ, watch);
-    if (watch->ready == NULL || (watched->wake_fd >= 0 && watch->wake == NULL)) {
-        tribi_watch_done(watch);
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "watch %s: no memory", watched->name);
-    }
-    watch->base = base;
-    watch->fd = watched->fd;
-    return TRIB_OK;
+    if (rc == TRIB_OK && watched->wake_fd >= 0)
+        return make_event(&watch->wake, watch, base, watched->wake_fd, EV_READ);
+    trib_free(watch->wake);
+    watch->wake = NULL;
+    return rc;
 }
 
 void tribi_watch_done(struct tribi_watch *watch)
@@ -59,29 +56,28 @@ void tribi_watch_done(struct tribi_watch *watch)
     disarm(watch);
     trib_free(watch->ready);
     trib_free(watch->wake);
-    *watch = (struct tribi_watch){.base = NULL};
+    *watch = (struct tribi_watch){.fn = NULL};
 }
 
 int tribi_watch_arm(struct tribi_watch *watch, struct event_base *base, const struct tribi_watched *watched, trib_ready_fn *fn,
                     void *arg, struct trib_error *err)
 {
     struct timeval delay = {watched->delay_ms / 1000, watched->delay_ms % 1000 * 1000};
+    int rc;
 
-    if (fn == NULL) {
-        disarm(watch);
+    disarm(watch);
+    if (fn == NULL)
         return TRIB_OK;
-    }
-    if (watch->base != base || watch->fd != watched->fd) {
-        int rc = make_events(watch, base, watched, err);
-        if (rc != TRIB_OK)
-            return rc;
-    }
-    if (event_add(watch->ready, watched->delay_ms >= 0 ? &delay : NULL) != 0 ||
-        (watch->wake != NULL && event_add(watch->wake, NULL) != 0)) {
+    rc = make_events(watch, base, watched);
+    if (rc == TRIB_ERR_NOMEM)
+        return trib_error_set(err, rc, 0, "watch %s: no memory", watched->name);
+    if (rc == TRIB_OK) {
+        watch->fn = fn;
+        watch->arg = arg;
+        if (event_add(watch->ready, watched->delay_ms >= 0 ? &delay : NULL) == 0 &&
+            (watch->wake == NULL || event_add(watch->wake, NULL) == 0))
+            return TRIB_OK;
         disarm(watch);
-        return trib_error_set(err, TRIB_ERR_IO, 0, "watch %s: the event_base does not take its descriptor", watched->name);
     }
-    watch->fn = fn;
-    watch->arg = arg;
-    return TRIB_OK;
+    return trib_error_set(err, TRIB_ERR_IO, 0, "watch %s: the event_base does not take its descriptor", watched->name);
 }

@@ -32,7 +32,8 @@ int tribi_arrow_schema(struct ArrowIpcDecoder *decoder, struct trib_chunk *head,
 /* nanoarrow's failure as ours. */
 int tribi_arrow_failed(int code, const struct ArrowError *error, const char *what, struct trib_error *err);
 
-/* TRIB_ERR_SHORT for a stream that ended where `wanted` bytes of something were expected. */
-int tribi_ended_in(const char *what, uint64_t wanted, struct trib_error *err);
+/* What a reader returned for `wanted` bytes of something. TRIB_EOF and TRIB_ERR_SHORT, for which the reader knows how many bytes are
+ * missing but not of what, become a TRIB_ERR_SHORT that says so; every other code stays as it is. */
+int tribi_name_short(int rc, const char *what, uint64_t wanted, struct trib_error *err);
 
 #endif

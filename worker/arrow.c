@@ -12,6 +12,7 @@
 
 #define METADATA_LIMIT ((size_t)16 << 20)
 #define BODY_LIMIT ((uint64_t)256 << 20)
+#define ALIGN_MAX 4096
 #define CONTINUATION UINT32_C(0xFFFFFFFF)
 
 const char *trib_arrow_kind_name(enum trib_arrow_kind kind)
@@ -195,23 +196,40 @@ struct trib_arrow_stream {
     struct trib_error failure; /* PHASE_FAILED: what it was */
 };
 
+static int complete_options(struct trib_arrow_options *ret_options, const struct trib_arrow_options *options,
+                            struct trib_error *err)
+{
+    struct trib_arrow_options complete = TRIB_ARROW_OPTIONS_INIT;
+
+    if (options != NULL)
+        memcpy(&complete, options, options->size < sizeof(complete) ? options->size : sizeof(complete));
+    if ((complete.align & (complete.align - 1)) != 0 || complete.align > ALIGN_MAX)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "Arrow: stream: %zu is not an alignment up to %d", complete.align, ALIGN_MAX);
+    if (complete.metadata_limit == 0 || complete.metadata_limit > INT32_MAX - TRIBI_ARROW_PREFIX)
+        complete.metadata_limit = METADATA_LIMIT;
+    if (complete.body_limit == 0)
+        complete.body_limit = BODY_LIMIT;
+    *ret_options = complete;
+    return TRIB_OK;
+}
+
 int trib_arrow_stream_new(struct trib_reader *reader, const struct trib_arrow_options *options,
                           struct trib_arrow_stream **ret_stream, struct trib_error *err)
 {
-    struct trib_arrow_stream *stream = trib_alloc(sizeof(*stream));
+    struct trib_arrow_options complete;
+    struct trib_arrow_stream *stream;
+    int rc = complete_options(&complete, options, err);
 
+    if (rc != TRIB_OK)
+        return rc;
+    stream = trib_alloc(sizeof(*stream));
     if (stream == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: stream: no memory");
     if (ArrowIpcDecoderInit(&stream->decoder) != NANOARROW_OK) {
         trib_free(stream);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: decoder: no memory");
     }
-    if (options != NULL)
-        memcpy(&stream->options, options, options->size < sizeof(*options) ? options->size : sizeof(*options));
-    if (stream->options.metadata_limit == 0 || stream->options.metadata_limit > INT32_MAX - TRIBI_ARROW_PREFIX)
-        stream->options.metadata_limit = METADATA_LIMIT;
-    if (stream->options.body_limit == 0)
-        stream->options.body_limit = BODY_LIMIT;
+    stream->options = complete;
     stream->reader = reader;
     *ret_stream = stream;
     return TRIB_OK;
@@ -243,10 +261,14 @@ static int stick(struct trib_arrow_stream *stream, int rc, const struct trib_err
     return rc;
 }
 
-int tribi_ended_in(const char *what, uint64_t wanted, struct trib_error *err)
+int tribi_name_short(int rc, const char *what, uint64_t wanted, struct trib_error *err)
 {
-    return trib_error_numbers(err, TRIB_ERR_SHORT, wanted, 0, "%s: the stream ended where %llu bytes were expected", what,
-                              (unsigned long long)wanted);
+    uint64_t got = rc == TRIB_ERR_SHORT && err != NULL ? err->got : 0;
+
+    if (rc != TRIB_EOF && rc != TRIB_ERR_SHORT)
+        return rc;
+    return trib_error_numbers(err, TRIB_ERR_SHORT, wanted, got, "%s: wanted %llu bytes, the stream ended after %llu", what,
+                              (unsigned long long)wanted, (unsigned long long)got);
 }
 
 static int check_prefix(struct trib_arrow_stream *stream, struct trib_view prefix, size_t *ret_length, struct trib_error *err)
@@ -299,15 +321,14 @@ static int take_head(struct trib_arrow_stream *stream, struct trib_error *err)
     size_t length = 0;
     int rc = trib_reader_peek(stream->reader, TRIBI_ARROW_PREFIX, &view, err);
 
-    if (rc == TRIB_EOF)
-        return tribi_ended_in("Arrow: before the end-of-stream marker", TRIBI_ARROW_PREFIX, err);
+    rc = tribi_name_short(rc, "an Arrow message or the end of the Arrow stream", TRIBI_ARROW_PREFIX, err);
     if (rc == TRIB_OK)
         rc = check_prefix(stream, view, &length, err);
     if (rc != TRIB_OK || length == 0)
         return rc != TRIB_OK ? rc : take_end(stream, err);
     rc = trib_reader_take_aligned(stream->reader, TRIBI_ARROW_PREFIX + length, TRIBI_ARROW_ALIGN, &view, err);
     if (rc != TRIB_OK)
-        return rc;
+        return tribi_name_short(rc, "Arrow metadata", TRIBI_ARROW_PREFIX + length, err);
     stream->head = trib_view_retain(view);
     rc = decode_with(&stream->decoder, stream->head, &stream->message, &stream->body_length, err);
     return rc == TRIB_OK ? check_order(stream, err) : rc;
@@ -318,7 +339,7 @@ static int take_body(struct trib_arrow_stream *stream, struct trib_error *err)
     size_t align = stream->options.align > 1 ? stream->options.align : 1;
     int rc = trib_reader_take_aligned(stream->reader, (size_t)stream->body_length, align, &stream->message.body, err);
 
-    return rc == TRIB_EOF ? tribi_ended_in("Arrow: body", stream->body_length, err) : rc;
+    return tribi_name_short(rc, "an Arrow body", stream->body_length, err);
 }
 
 int trib_arrow_stream_next(struct trib_arrow_stream *stream, struct trib_arrow_message *ret_message, struct trib_error *err)

@@ -199,6 +199,16 @@ static int count_answer(const struct count *count, struct trib_sender *out, stru
     return trib_sender_put(out, &event, err);
 }
 
+/* The peer claims them: a batch without columns may say any number. */
+static int count_rows(struct count *count, int64_t rows, struct trib_error *err)
+{
+    if (rows > INT64_MAX - count->rows)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "count: a batch of %" PRId64 " rows after %" PRId64 ": more than 2^63 - 1",
+                              rows, count->rows);
+    count->rows += rows;
+    return TRIB_OK;
+}
+
 static int count_event(void *state, const struct trib_event *event, struct trib_sender *out, struct trib_error *err)
 {
     struct count *count = state;
@@ -219,8 +229,7 @@ static int count_event(void *state, const struct trib_event *event, struct trib_
         break;
     case TRIB_EVENT_ARROW:
         count->batches += event->arrow.kind == TRIB_ARROW_BATCH;
-        count->rows += event->arrow.kind == TRIB_ARROW_BATCH ? event->arrow.rows : 0;
-        break;
+        return event->arrow.kind == TRIB_ARROW_BATCH ? count_rows(count, event->arrow.rows, err) : TRIB_OK;
     case TRIB_EVENT_DATA_END:
         return count_answer(count, out, err);
     default:

@@ -293,6 +293,7 @@ static void drain(struct serve *serve)
     serve->result->drained = rc == TRIB_EOF;
 }
 
+/* Not where an event is half written: the peer would take the exception for the rest of it, and the sender refuses. */
 static void tell_exception(struct serve *serve, const struct trib_error *err)
 {
     char text[sizeof(err->message) + 64];

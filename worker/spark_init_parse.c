@@ -3,6 +3,7 @@
 
 #include <tributary/alloc.h>
 
+#include "arrow-internal.h"
 #include "spark_init-internal.h"
 
 #include <string.h>
@@ -330,10 +331,7 @@ int trib_spark_init_parse(struct trib_reader *reader, size_t length, const struc
     if (rc != TRIB_OK)
         return rc;
     /* Peeked, so that the bytes are still the reader's where memory for the struct runs out. */
-    rc = trib_reader_peek(reader, length, &content, err);
-    if (rc == TRIB_EOF)
-        rc = trib_error_numbers(err, TRIB_ERR_SHORT, length, 0, "init message: the stream ended where %zu bytes were expected",
-                                length);
+    rc = tribi_name_short(trib_reader_peek(reader, length, &content, err), "the init message", length, err);
     if (rc == TRIB_OK)
         rc = parse_content(content, ret_init, err);
     if (rc == TRIB_OK)

@@ -19,29 +19,13 @@ int64_t tribi_get_be64(const uint8_t *at)
 
 /* ---- What the readers are made of ------------------------------------------------------------------------------- */
 
-/* The reader knows how many bytes are missing, not of what. */
-static int name_short(struct tribi_spark_receiver *receiver, struct trib_error *err)
-{
-    uint64_t wanted, got;
-
-    if (err == NULL)
-        return TRIB_ERR_SHORT;
-    wanted = err->wanted;
-    got = err->got;
-    return trib_error_numbers(err, TRIB_ERR_SHORT, wanted, got,
-                              "spark-socket: the stream ended after %llu of %llu bytes, where the peer owed %s",
-                              (unsigned long long)got, (unsigned long long)wanted, tribi_order_expected(&receiver->order));
-}
-
 int tribi_spark_peek(struct tribi_spark_receiver *receiver, size_t n, struct trib_view *ret_view, struct trib_error *err)
 {
     int rc = trib_reader_peek(receiver->reader, n, ret_view, err);
 
-    if (rc == TRIB_ERR_SHORT)
-        return name_short(receiver, err);
-    if (rc == TRIB_EOF && !tribi_order_may_end(&receiver->order))
-        return tribi_ended_in(tribi_order_expected(&receiver->order), n, err);
-    return rc;
+    if (rc == TRIB_EOF && tribi_order_may_end(&receiver->order))
+        return rc;
+    return tribi_name_short(rc, tribi_order_expected(&receiver->order), n, err);
 }
 
 int tribi_spark_peek_word(struct tribi_spark_receiver *receiver, int32_t *ret_word, struct trib_error *err)
@@ -69,10 +53,11 @@ int tribi_spark_take_bytes(struct tribi_spark_receiver *receiver, size_t skip, c
     if ((size_t)length > limit)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, (uint64_t)length, limit,
                                   "spark-socket: %s of %d bytes, at most %zu are allowed", what, (int)length, limit);
-    rc = trib_reader_take(receiver->reader, skip + 4 + (size_t)length, &view, err);
+    rc = tribi_name_short(trib_reader_take(receiver->reader, skip + 4 + (size_t)length, &view, err), what,
+                          skip + 4 + (uint64_t)length, err);
     if (rc == TRIB_OK)
         *ret_bytes = trib_view_sub(view, skip + 4, (size_t)length);
-    return rc == TRIB_ERR_SHORT ? name_short(receiver, err) : rc;
+    return rc;
 }
 
 int tribi_spark_refuse(struct tribi_spark_receiver *receiver, int32_t word, struct trib_error *err)

@@ -14,13 +14,16 @@ struct sender {
     struct trib_writer *writer;
     struct trib_message_options options;
     struct tribi_order order;
-    /* The event that is being written: after TRIB_AGAIN the same one comes again and goes on at `part`. */
+    /* The event that is being written: after TRIB_AGAIN or TRIB_ERR_NOMEM the same one comes again and goes on at `part`. What it
+     * carries is the caller's for the time of each call: only what tells it from another event is kept. */
     bool busy;
+    enum trib_event_kind kind;
+    int64_t number;
+    size_t lens[PIECES_MAX - 1];
     int part;
     uint8_t header[HEADER_MAX];
     size_t header_len;
-    struct trib_view views[PIECES_MAX - 1]; /* empty ones are skipped */
-    struct trib_chunk *init;                /* what an INIT is written from */
+    struct trib_chunk *init; /* what an INIT is written from */
 };
 
 static void header_be32(struct sender *sender, int32_t value)
@@ -47,7 +50,6 @@ static int header_bytes(struct sender *sender, const char *what, struct trib_vie
         return trib_error_numbers(err, TRIB_ERR_LIMIT, bytes.len, INT32_MAX, "spark-socket: %s of %zu bytes, at most %d", what,
                                   bytes.len, INT32_MAX);
     header_be32(sender, (int32_t)bytes.len);
-    sender->views[0] = bytes;
     return TRIB_OK;
 }
 
@@ -62,7 +64,6 @@ static int prepare_init(struct sender *sender, const struct trib_event *event, s
         return rc;
     header_be32(sender, TRIB_SPARK_INIT);
     header_be32(sender, (int32_t)trib_chunk_len(sender->init));
-    sender->views[0] = trib_chunk_view(sender->init);
     return TRIB_OK;
 }
 
@@ -92,8 +93,6 @@ static int prepare_arrow(struct sender *sender, const struct trib_event *event, 
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "spark-socket: ARROW with %zu bytes of metadata", len);
     tribi_arrow_prefix(sender->header, len);
     sender->header_len = TRIBI_ARROW_PREFIX;
-    sender->views[0] = event->arrow.metadata;
-    sender->views[1] = event->arrow.body;
     return TRIB_OK;
 }
 
@@ -177,41 +176,89 @@ static int prepare(struct sender *sender, const struct trib_event *event, struct
     return TRIB_OK;
 }
 
-static int write_part(struct sender *sender, struct trib_error *err)
+/* What follows the header; empty views are skipped. */
+static void find_views(const struct sender *sender, const struct trib_event *event, struct trib_view *ret_views)
 {
-    struct trib_view *view = &sender->views[sender->part > 0 ? sender->part - 1 : 0];
-
-    if (sender->part == 0)
-        return sender->header_len > 0 ? trib_writer_bytes(sender->writer, sender->header, sender->header_len, err) : TRIB_OK;
-    return view->len > 0 ? trib_writer_view(sender->writer, *view, err) : TRIB_OK;
+    memset(ret_views, 0, (PIECES_MAX - 1) * sizeof(*ret_views));
+    switch (event->kind) {
+    case TRIB_EVENT_AUTH:
+    case TRIB_EVENT_FRAME:
+    case TRIB_EVENT_ACCUMULATOR:
+    case TRIB_EVENT_EXCEPTION:
+        ret_views[0] = event->bytes;
+        break;
+    case TRIB_EVENT_INIT:
+        ret_views[0] = trib_chunk_view(sender->init);
+        break;
+    case TRIB_EVENT_ARROW:
+        ret_views[0] = event->arrow.metadata;
+        ret_views[1] = event->arrow.body;
+        break;
+    default:
+        break;
+    }
 }
 
 static void reset(struct sender *sender)
 {
-    memset(sender->views, 0, sizeof(sender->views));
     sender->init = trib_chunk_unref(sender->init);
     sender->header_len = 0;
     sender->part = 0;
     sender->busy = false;
 }
 
+static int begin(struct sender *sender, const struct trib_event *event, struct trib_view *ret_views, struct trib_error *err)
+{
+    int rc = tribi_order_check(&sender->order, event->kind, err);
+
+    if (rc == TRIB_OK)
+        rc = prepare(sender, event, err);
+    if (rc != TRIB_OK) {
+        reset(sender);
+        return rc;
+    }
+    find_views(sender, event, ret_views);
+    sender->kind = event->kind;
+    sender->number = event->number;
+    for (int i = 0; i < PIECES_MAX - 1; i++)
+        sender->lens[i] = ret_views[i].len;
+    sender->busy = true;
+    return TRIB_OK;
+}
+
+/* A part of an event is out, and its lengths: the rest of another one in its place would be read as its own. */
+static int go_on(const struct sender *sender, const struct trib_event *event, struct trib_view *ret_views, struct trib_error *err)
+{
+    bool same = event->kind == sender->kind && event->number == sender->number &&
+                (event->kind != TRIB_EVENT_INIT || event->spark_init != NULL);
+
+    if (same)
+        find_views(sender, event, ret_views);
+    for (int i = 0; i < PIECES_MAX - 1; i++)
+        same = same && ret_views[i].len == sender->lens[i];
+    if (same)
+        return TRIB_OK;
+    return trib_error_set(err, TRIB_ERR_USAGE, 0, "spark-socket: %s came while a part of %s is written, expected the same again",
+                          trib_event_name(event->kind), trib_event_name(sender->kind));
+}
+
+static int write_part(struct sender *sender, const struct trib_view *views, struct trib_error *err)
+{
+    if (sender->part == 0)
+        return sender->header_len > 0 ? trib_writer_bytes(sender->writer, sender->header, sender->header_len, err) : TRIB_OK;
+    return views[sender->part - 1].len > 0 ? trib_writer_view(sender->writer, views[sender->part - 1], err) : TRIB_OK;
+}
+
 int tribi_spark_put(void *self, const struct trib_event *event, struct trib_error *err)
 {
     struct sender *sender = self;
-    int rc = TRIB_OK;
+    struct trib_view views[PIECES_MAX - 1];
+    int rc = sender->busy ? go_on(sender, event, views, err) : begin(sender, event, views, err);
 
-    if (!sender->busy) {
-        rc = tribi_order_check(&sender->order, event->kind, err);
-        if (rc == TRIB_OK)
-            rc = prepare(sender, event, err);
-        if (rc != TRIB_OK) {
-            reset(sender);
-            return rc;
-        }
-        sender->busy = true;
-    }
+    if (rc != TRIB_OK)
+        return rc;
     for (; sender->part < PIECES_MAX; sender->part++) {
-        rc = write_part(sender, err);
+        rc = write_part(sender, views, err);
         if (rc != TRIB_OK) {
             if (sender->part == 0 || (sender->part == 1 && sender->header_len == 0))
                 reset(sender);

@@ -61,7 +61,7 @@ struct trib_arrow_options {
 
 struct trib_arrow_stream;
 
-/* `reader` stays the caller's and must outlive the stream. options may be NULL. */
+/* `reader` stays the caller's and must outlive the stream. options may be NULL. TRIB_ERR_USAGE: `align` is none. TRIB_ERR_NOMEM. */
 TRIB_API int trib_arrow_stream_new(struct trib_reader *reader, const struct trib_arrow_options *options,
                                    struct trib_arrow_stream **ret_stream, struct trib_error *err);
 TRIB_API void trib_arrow_stream_free(struct trib_arrow_stream *stream);

@@ -91,7 +91,8 @@ TRIB_API void trib_channel_free(struct trib_channel *channel);
 TRIB_API int trib_listener_accept(struct trib_listener *listener, int64_t deadline, struct trib_channel **ret_channel,
                                   struct trib_error *err);
 
-/* Runs fn(arg) once on `base` when accept is worth calling; NULL disarms. */
+/* Runs fn(arg) once on `base` when accept is worth calling; NULL disarms. The base must last until fn ran, or the watch was
+ * disarmed, or the listener freed. */
 TRIB_API int trib_listener_watch(struct trib_listener *listener, struct event_base *base, void (*fn)(void *arg), void *arg,
                                  struct trib_error *err);
 

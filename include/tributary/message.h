@@ -174,7 +174,7 @@ TRIB_API const struct trib_dialect *trib_dialect_find(const char *name);
 struct trib_receiver;
 
 /* `reader` stays the caller's and must outlive the receiver. options may be NULL. TRIB_ERR_USAGE: a dialect's table too small, a
- * side that is none. */
+ * side, handshake or alignment that is none. */
 TRIB_API int trib_receiver_new(const struct trib_dialect *dialect, struct trib_reader *reader, enum trib_side from,
                                const struct trib_message_options *options, struct trib_receiver **ret_receiver,
                                struct trib_error *err);
@@ -202,9 +202,11 @@ TRIB_API int trib_sender_new(const struct trib_dialect *dialect, struct trib_wri
                              const struct trib_message_options *options, struct trib_sender **ret_sender, struct trib_error *err);
 TRIB_API void trib_sender_free(struct trib_sender *sender);
 
-/* Writes one event. TRIB_ERR_PROTOCOL: it may not come here; nothing was written. TRIB_AGAIN, TRIB_ERR_TIMEOUT: a part of it may
- * have been written: call again with the same event until TRIB_OK, before any other. TRIB_ERR_USAGE, TRIB_ERR_LIMIT: the event
- * makes no sense or is too large; nothing was written. Other errors are the writer's and stick. */
+/* Writes one event. TRIB_ERR_PROTOCOL: it may not come here; nothing was written. TRIB_AGAIN, TRIB_ERR_TIMEOUT, TRIB_ERR_NOMEM: a
+ * part of it may have been written: call again with the same event until TRIB_OK, before any other (or write no more: the peer
+ * would take what comes for the rest of it). Its views need to be valid only during each call. TRIB_ERR_USAGE, TRIB_ERR_LIMIT: the
+ * event makes no sense, is not the one that is half written, or is too large; nothing of it was written. Other errors are the
+ * writer's and stick. */
 TRIB_API int trib_sender_put(struct trib_sender *sender, const struct trib_event *event, struct trib_error *err);
 
 /* The next session on the same connection. TRIB_ERR_USAGE: this one is not over. */

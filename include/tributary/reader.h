@@ -46,7 +46,7 @@ TRIB_API int trib_reader_feed(struct trib_reader *reader, struct trib_chunk *chu
                               struct trib_error *err);
 
 /* Runs fn(arg) once when feed is worth calling again after TRIB_AGAIN: on the consumer's thread, or whichever releases the chunk
- * that made room; it must not block nor call the reader. */
+ * that made room; it must not block, nor call the reader, nor let go of a chunk. */
 TRIB_API int trib_reader_on_room(struct trib_reader *reader, void (*fn)(void *arg), void *arg, struct trib_error *err);
 
 /* No more bytes will come. Idempotent: the second call, also after fail, does nothing. */
@@ -64,10 +64,11 @@ TRIB_API void trib_reader_set_deadline(struct trib_reader *reader, int64_t deadl
 /* Runs on the thread of the base. */
 typedef void trib_readable_fn(struct trib_reader *reader, void *arg);
 
-/* From now on the reader does not wait (TRIB_NOWAIT), and after each TRIB_AGAIN fn runs on `base` when a call is worth trying
- * again: bytes, end, failure or cancel. It also runs once soon after this call. It never runs inside a call on the reader. Call
- * from the thread that runs the base; NULL as fn ends it. Fed from another thread, or cancelled by one, the base must be usable
- * from several threads (evthread_use_pthreads() before it was made). TRIB_ERR_UNSUPPORTED: the channel lacks TRIB_CAP_EVENTS. */
+/* From now on the reader does not wait (whatever its deadline, which counts again once the callback is ended), and after each
+ * TRIB_AGAIN fn runs on `base` when a call is worth trying again: bytes, end, failure or cancel. It also runs once soon after this
+ * call. It never runs inside a call on the reader. Call from the thread that runs the base; NULL as fn ends it. Fed from another
+ * thread, or cancelled by one, the base must be usable from several threads (evthread_use_pthreads() before it was made). The base
+ * must last until the callback is ended or the reader freed. TRIB_ERR_UNSUPPORTED: the channel lacks TRIB_CAP_EVENTS. */
 TRIB_API int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base, trib_readable_fn *fn, void *arg,
                                       struct trib_error *err);
 

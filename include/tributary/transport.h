@@ -18,7 +18,9 @@ struct trib_want {
     size_t head;      /* bytes in front of them that the reader holds already, in one piece, and wants contiguous with them */
     const uint8_t *next; /* where the byte after those lies, if the reader holds any: a block that goes on here needs no head */
     size_t align;     /* the first wanted byte, head included, should lie on a multiple of this; a power of two, 1: anywhere */
-    size_t spare;     /* bytes of the budget that the reader gives back as soon as the head has moved */
+    size_t spare;     /* bytes of the budget that the reader gives back as soon as the head has moved. Without TRIB_CAP_REFERENCES
+                         one more reference to the head's block is taken for the transport's own: where it is somebody else's,
+                         the limit may be exceeded by that one block */
     int64_t deadline;
     struct trib_budget *budget;
 };
@@ -150,8 +152,9 @@ struct trib_listener_ops {
     /* 0.1, required */
 
     /* The next peer's channel, made with the options that listen was given. TRIB_AGAIN, TRIB_ERR_TIMEOUT: none yet.
-     * TRIB_ERR_CANCELLED: after cancel. A peer that was refused or left again is skipped, not reported. Lack of descriptors or
-     * memory: waits a little and tries again within the deadline, then TRIB_ERR_IO; the listener stays usable. */
+     * TRIB_ERR_CANCELLED: after cancel. A peer that was refused or left again is skipped, not reported. Lack of descriptors, or
+     * of memory in the system: waits a little and tries again within the deadline, then TRIB_ERR_IO. No memory for the channel:
+     * TRIB_ERR_NOMEM, and the peer is the next call's. The listener stays usable. */
     int (*accept)(void *self, int64_t deadline, struct trib_channel **ret_channel, struct trib_error *err);
     void (*cancel)(void *self); /* any thread; sticky; wakes accept */
     void (*close)(void *self);  /* idempotent; takes the address away */

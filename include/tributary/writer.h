@@ -62,8 +62,9 @@ TRIB_API void trib_writer_set_deadline(struct trib_writer *writer, int64_t deadl
 typedef void trib_writable_fn(struct trib_writer *writer, void *arg);
 
 /* From now on the writer does not wait; what it gathered is sent from `base` as the channel takes it, and after each TRIB_AGAIN
- * fn runs there, when all of it has been sent (or an error sticks). It never runs inside a call on the writer. The rules of
- * trib_reader_set_callback() hold. */
+ * fn runs there, when all of it has been sent (or an error sticks: TRIB_ERR_NOMEM too where the base sends, for there is no call
+ * that could return it). It never runs inside a call on the writer. The rules of trib_reader_set_callback() hold, that for the
+ * base's lifetime too. */
 TRIB_API int trib_writer_set_callback(struct trib_writer *writer, struct event_base *base, trib_writable_fn *fn, void *arg,
                                       struct trib_error *err);
 

@@ -9,7 +9,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Entries of a directory of /proc without "." and ".."; -1 where there is none. */
 static int count_entries(const char *path)
@@ -85,18 +87,33 @@ const char *balance_compare(const struct balance *before)
 
 static struct balance fixture;
 
-static void *nothing(void *arg)
+static void *say_who(void *arg)
 {
-    return arg;
+    *(long *)arg = syscall(SYS_gettid);
+    return NULL;
+}
+
+/* A thread that was joined may be seen in /proc for a moment longer. */
+static void wait_gone(long tid)
+{
+    const struct timespec moment = { 0, 100000 };
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/task/%ld", tid);
+    for (int i = 0; i < 20000 && access(path, F_OK) == 0; i++)
+        nanosleep(&moment, NULL);
 }
 
 void balance_setup(void)
 {
     pthread_t thread;
+    long tid = 0;
 
     /* ThreadSanitizer has a thread of its own, which begins with the first one of the process: before the count. */
-    if (pthread_create(&thread, NULL, nothing, NULL) == 0)
+    if (pthread_create(&thread, NULL, say_who, &tid) == 0) {
         pthread_join(thread, NULL);
+        wait_gone(tid);
+    }
     balance_take(&fixture);
 }
 
