@@ -132,15 +132,15 @@ static int reserve_entry(struct tribi_grpc_in *in)
     return TRIB_OK;
 }
 
-static struct tribi_grpc_entry *last_entry(struct tribi_grpc_in *in)
+static struct tribi_grpc_entry *entry_at(struct tribi_grpc_in *in, size_t index)
 {
-    return in->count > 0 ? &in->entries[(in->first + in->count - 1) & (in->capacity - 1)] : NULL;
+    return &in->entries[(in->first + index) & (in->capacity - 1)];
 }
 
 int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom)
 {
     struct tribi_grpc_in *in = &stream->in;
-    struct tribi_grpc_entry *last = last_entry(in);
+    struct tribi_grpc_entry *last = in->count > 0 ? entry_at(in, in->count - 1) : NULL;
 
     if (view.len > 0 && view.holder != in->lease)
         in->lease = NULL;
@@ -155,8 +155,7 @@ int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsign
             trib_view_release(&view);
             return TRIB_ERR_NOMEM;
         }
-        in->count++;
-        *last_entry(in) = (struct tribi_grpc_entry){ view, flags, headroom, in->compressed };
+        *entry_at(in, in->count++) = (struct tribi_grpc_entry){ view, flags, headroom, in->compressed };
     }
     in->queued += view.len;
     tribi_grpc_notify(stream, TRIB_READABLE);
@@ -199,7 +198,7 @@ static size_t most_lent(const struct trib_grpc_call *stream)
 /* Payload in the block that everybody shares, by reference; the views of one stream that wait there share a lease. */
 static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
 {
-    struct tribi_grpc_entry *last = last_entry(&stream->in);
+    struct tribi_grpc_entry *last = stream->in.count > 0 ? entry_at(&stream->in, stream->in.count - 1) : NULL;
     struct trib_chunk *block = stream->conn->fed_block, *holder;
     struct lease *lease = stream->in.lease_arg;
     bool shared = last != NULL && last->view.len > 0 && stream->in.lease_block == block && last->view.holder == stream->in.lease &&
