@@ -71,8 +71,10 @@ unit_tests += \
 	tests/test_writer_messages \
 	tests/test_writer_refs
 
-# grpc.testing.TestService on the library, for clients of other languages.
-noinst_PROGRAMS += tests/interop/grpc/server
+# Real peers: grpc.testing.TestService on the library, and scripts that run it against those of other languages.
+EXTRA_DIST += tests/interop/common.sh tests/interop/deps tests/interop/packages tests/interop/go
+interop_tests += tests/interop/go_tcp.sh
+interop_programs += tests/interop/grpc/server
 tests_interop_grpc_server_SOURCES = tests/interop/grpc/server.c tests/interop/grpc/proto.c tests/interop/grpc/proto.h
 tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVENT_PTHREADS_LIBS)
 
