@@ -17,4 +17,7 @@ tributaryinclude_HEADERS = \
 	include/tributary/arrow.h \
 	include/tributary/message.h \
 	include/tributary/spark.h \
-	include/tributary/serializer.h
+	include/tributary/serializer.h \
+	include/tributary/spark_udf.h \
+	include/tributary/worker.h \
+	include/tributary/engine.h

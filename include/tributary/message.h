@@ -61,7 +61,7 @@ TRIB_API const char *trib_session_state_name(enum trib_session_state state);
 enum trib_event_kind {
     TRIB_EVENT_AUTH = 1,     /* bytes: the secret, or the answer to it */
     TRIB_EVENT_PID = 2,      /* number: the worker's process id; negative: it could not start */
-    TRIB_EVENT_INIT = 3,     /* spark_init */
+    TRIB_EVENT_INIT = 3,     /* spark_init, or, of Spark's gRPC worker protocol, udf_init */
     TRIB_EVENT_DATA = 4,     /* number: an enum trib_data_shape */
     TRIB_EVENT_GROUP = 5,    /* number: how many streams it has, 1 or 2 */
     TRIB_EVENT_STREAM = 6,   /* an Arrow stream begins */
@@ -94,6 +94,7 @@ struct trib_timing {
 };
 
 struct trib_spark_init; /* tributary/spark.h */
+struct trib_udf_init;   /* tributary/spark_udf.h */
 
 /* From a receiver: views and pointers are valid until the next call on the receiver or its reader; trib_view_retain() makes a
  * view last. To a sender: the caller's for the time of the call; what has a holder is referenced, not copied. Fields that the
@@ -107,9 +108,10 @@ struct trib_event {
     const struct trib_spark_init *spark_init;
     uint64_t offset; /* set by receivers: where in the reader's stream the event began */
     uint64_t length; /* and how many bytes it had there, markers and prefixes included */
+    const struct trib_udf_init *udf_init;
 };
 #define TRIB_EVENT_INIT_EMPTY { (enum trib_event_kind)0, 0, { NULL, 0, NULL }, \
-    { (enum trib_arrow_kind)0, TRIB_ARROW_PLAIN, 0, { NULL, 0, NULL }, { NULL, 0, NULL } }, { 0, 0, 0, 0, 0, 0 }, NULL, 0, 0 }
+    { (enum trib_arrow_kind)0, TRIB_ARROW_PLAIN, 0, { NULL, 0, NULL }, { NULL, 0, NULL } }, { 0, 0, 0, 0, 0, 0 }, NULL, 0, 0, NULL }
 
 /* "INIT", "ARROW", ... A static string. */
 TRIB_API const char *trib_event_name(enum trib_event_kind kind);

@@ -12,6 +12,8 @@ TRIB_BEGIN_DECLS
 
 /* Part of libtributary-worker. */
 
+struct trib_udf_error; /* tributary/spark_udf.h */
+
 /* ---- The table ---------------------------------------------------------------------------------------------------
  * A serializer gets the events of the data section and puts events on a sender; it knows neither channel nor dialect. All slots
  * run on the thread of trib_session_serve(). A negative code ends the session: the peer reads the error's message as an
@@ -26,8 +28,18 @@ struct trib_serializer {
     /* One event of the data section, DATA and DATA_END included. The views end with the call: retain what is to last. */
     int (*event)(void *state, const struct trib_event *event, struct trib_sender *out, struct trib_error *err);
     void (*close)(void *state); /* after the session, however it ended */
+
+    /* optional; asked for by a trib_worker alone (tributary/worker.h), where a frame is the data of one DataRequest */
+
+    /* In place of the FRAME event: a frame that can be read while it still comes. Its `length` bytes are the next of `frame`, a sub-stream
+     * that ends behind them; what the call leaves is skipped. NULL: frames come whole, as FRAME events. */
+    int (*frame)(void *state, struct trib_reader *frame, uint64_t length, struct trib_sender *out, struct trib_error *err);
+
+    /* What the engine is to be told of a slot that failed with *err (state: NULL if that was open); *ret_error holds what it would be told
+     * otherwise: the message of *err as a UserError for TRIB_ERR_FAILED, as a WorkerError for any other code. */
+    void (*failure)(void *state, const struct trib_error *err, struct trib_udf_error *ret_error);
 };
-#define TRIB_SERIALIZER_SIZE_0_1 sizeof(struct trib_serializer)
+#define TRIB_SERIALIZER_SIZE_0_1 offsetof(struct trib_serializer, frame)
 
 /* echo: the identity: frames as they came; one output stream for all groups (TRIB_ERR_UNSUPPORTED: pairs of groups, groups whose
  * schemas differ).
@@ -38,6 +50,10 @@ struct trib_serializer {
 TRIB_API extern const struct trib_serializer trib_serializer_echo;
 TRIB_API extern const struct trib_serializer trib_serializer_upper;
 TRIB_API extern const struct trib_serializer trib_serializer_count;
+
+/* The echo worker that Spark's own tests drive: echo, but a frame "ERROR" is a UserError ("simulated user-code error", class SimulatedError), and
+ * with a payload "INIT_ERROR" it opens with a WorkerError ("simulated init failure"). Not in the list below: a worker is given it. */
+extern const struct trib_serializer trib_serializer_spark_echo;
 
 /* All of them, NULL-terminated; one by its name, or NULL. */
 TRIB_API const struct trib_serializer *const *trib_serializers(void);
