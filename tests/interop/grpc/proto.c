@@ -8,7 +8,7 @@ struct cursor {
 };
 
 struct field {
-    unsigned number;
+    unsigned number, wire;
     uint64_t value;
     struct cursor bytes;
 };
@@ -37,9 +37,10 @@ static bool next(struct cursor *cursor, struct field *ret_field)
     if (cursor->at == cursor->end || !varint(cursor, &key))
         return false;
     ret_field->number = (unsigned)(key >> 3);
-    if ((key & 7) == 0)
+    ret_field->wire = (unsigned)(key & 7);
+    if (ret_field->wire == 0)
         return varint(cursor, &ret_field->value);
-    if ((key & 7) != 2 || !varint(cursor, &len) || len > (uint64_t)(cursor->end - cursor->at))
+    if (ret_field->wire != 2 || !varint(cursor, &len) || len > (uint64_t)(cursor->end - cursor->at))
         return false;
     ret_field->bytes = (struct cursor){ cursor->at, cursor->at + len };
     cursor->at += len;
@@ -153,16 +154,95 @@ size_t proto_varint_field(uint8_t *to, unsigned field, uint64_t value)
     return n + put_varint(to + n, value);
 }
 
-size_t proto_payload(uint8_t *to, size_t body)
+static size_t put_length(uint8_t *to, unsigned field, uint64_t len)
 {
-    uint8_t head[16];
-    size_t head_len = 0, n = 0;
+    size_t n = put_varint(to, field << 3 | 2);
 
-    head[head_len++] = 2 << 3 | 2;
-    head_len += put_varint(head + head_len, body);
-    to[n++] = 1 << 3 | 2;
-    n += put_varint(to + n, head_len + body);
-    memcpy(to + n, head, head_len);
-    memset(to + n + head_len, 0, body);
-    return n + head_len + body;
+    return n + put_varint(to + n, len);
+}
+
+static size_t put_bytes(uint8_t *to, unsigned field, const void *data, size_t len)
+{
+    size_t n = put_length(to, field, len);
+
+    memcpy(to + n, data, len);
+    return n + len;
+}
+
+static size_t put_bool(uint8_t *to, unsigned field, int value)
+{
+    uint8_t inner[4];
+
+    return value < 0 ? 0 : put_bytes(to, field, inner, proto_varint_field(inner, 1, value > 0));
+}
+
+static size_t put_size(uint8_t *to, const struct proto_size *size)
+{
+    uint8_t inner[64];
+    size_t n = proto_varint_field(inner, 1, size->size);
+
+    n += proto_varint_field(inner + n, 2, size->interval_us);
+    n += put_bool(inner + n, 3, size->compressed);
+    return put_bytes(to, 2, inner, n);
+}
+
+static size_t put_status(uint8_t *to, const struct proto_request *request)
+{
+    uint8_t inner[sizeof(request->status_text) + 32];
+    size_t n = proto_varint_field(inner, 1, (uint64_t)request->status);
+
+    if (request->status == 0)
+        return 0;
+    n += put_bytes(inner + n, 2, request->status_text, strlen(request->status_text));
+    return put_bytes(to, 7, inner, n);
+}
+
+size_t proto_payload_head(uint8_t *to, unsigned field, size_t body)
+{
+    uint8_t inner[16];
+    size_t inner_len = put_length(inner, 2, body), n = put_length(to, field, inner_len + body);
+
+    memcpy(to + n, inner, inner_len);
+    return n + inner_len;
+}
+
+size_t proto_request_head(uint8_t *to, enum proto_kind kind, const struct proto_request *request)
+{
+    size_t n = 0;
+
+    if (kind == PROTO_INPUT) {
+        n += put_bool(to, 2, request->expect_compressed);
+        return n + proto_payload_head(to + n, 1, request->payload_size);
+    }
+    if (kind == PROTO_SIMPLE) {
+        n += proto_varint_field(to, 2, request->sizes[0].size);
+        n += put_bool(to + n, 6, request->sizes[0].compressed);
+        n += put_bool(to + n, 8, request->expect_compressed);
+    }
+    for (size_t i = 0; kind == PROTO_OUTPUT && i < request->size_count; i++)
+        n += put_size(to + n, &request->sizes[i]);
+    n += put_status(to + n, request);
+    return n + proto_payload_head(to + n, 3, request->payload_size);
+}
+
+bool proto_parse_response(const uint8_t *data, size_t len, const uint8_t **ret_body, size_t *ret_body_len, uint64_t *ret_total)
+{
+    struct cursor cursor = { data, data + len };
+    struct field field, inner;
+
+    *ret_body = data;
+    *ret_body_len = 0;
+    *ret_total = 0;
+    while (next(&cursor, &field)) {
+        if (field.number != 1)
+            continue;
+        if (field.wire == 0)
+            *ret_total = field.value;
+        while (field.wire == 2 && next(&field.bytes, &inner))
+            if (inner.number == 2) {
+                *ret_body = inner.bytes.at;
+                *ret_body_len = (size_t)(inner.bytes.end - inner.bytes.at);
+            }
+    }
+    return cursor.at == cursor.end;
 }

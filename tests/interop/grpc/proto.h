@@ -27,8 +27,16 @@ struct proto_request {
 
 bool proto_parse(const uint8_t *data, size_t len, enum proto_kind kind, struct proto_request *ret_request);
 
-/* Field 1: a Payload whose body is what lies there already, moved behind its headers (zeros, here). Returns the length. */
-size_t proto_payload(uint8_t *to, size_t body);
+/* A response: total, and its payload (field 1). Returns false where it is malformed; *ret_body are the bytes of the payload. */
+bool proto_parse_response(const uint8_t *data, size_t len, const uint8_t **ret_body, size_t *ret_body_len, uint64_t *ret_total);
+
+/* What comes before the bytes of a payload: so many of them follow, and end the message. At most PROTO_HEAD_MAX bytes; returns how many. */
+enum { PROTO_HEAD_MAX = 2048 };
+size_t proto_payload_head(uint8_t *to, unsigned field, size_t body);
+
+/* The same for a whole request, whose payload comes last; payload_size says how many bytes follow. */
+size_t proto_request_head(uint8_t *to, enum proto_kind kind, const struct proto_request *request);
+
 size_t proto_varint_field(uint8_t *to, unsigned field, uint64_t value);
 
 #endif

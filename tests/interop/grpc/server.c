@@ -1,5 +1,7 @@
 /* grpc.testing.TestService, the server of gRPC's interoperability tests: a thread for each call, one event_base for the connections.
- *   server URI...     prints each address, then serves until SIGTERM */
+ *   server URI...     prints each address, then serves until SIGTERM
+ * Beyond the service: a request for status CANCELLED with the text "reset" has the call cancelled; the trailers of EmptyCall tell as x-cancelled how many
+ * calls the clients ended. */
 #include <tributary/grpc.h>
 #include <tributary/reader.h>
 #include <tributary/writer.h>
@@ -8,42 +10,35 @@
 #include <event2/thread.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/interop/grpc/proto.h"
+#include "tests/interop/grpc/zeros.h"
 
-enum { MESSAGE_MAX = 64 << 20 };
+enum { MESSAGE_MAX = ZEROS_MAX + 4096 };
+
+/* Calls that ended otherwise than by their handler: the client cancelled them, or their deadline passed. */
+static atomic_uint cancelled;
 
 /* ---- Answers -------------------------------------------------------------------------------------------------------- */
 
 static int send_bytes(struct trib_grpc_call *call, const uint8_t *data, size_t len)
 {
-    struct trib_writer *writer = trib_channel_writer(trib_grpc_call_channel(call));
-    int rc = trib_writer_begin_message(writer, len, NULL);
-
-    if (rc == TRIB_OK && len > 0)
-        rc = trib_writer_bytes(writer, data, len, NULL);
-    if (rc == TRIB_OK)
-        rc = trib_writer_end_message(writer, NULL);
-    return rc == TRIB_OK ? trib_writer_flush(writer, NULL) : rc;
+    return zeros_send(trib_channel_writer(trib_grpc_call_channel(call)), data, len, 0, NULL);
 }
 
 /* A response whose field 1 is a Payload with a body of so many zeros. */
 static int send_payload(struct trib_grpc_call *call, size_t size)
 {
-    uint8_t *message = calloc(1, size + 32);
-    size_t n = 0;
-    int rc;
+    uint8_t head[PROTO_HEAD_MAX];
 
-    if (message == NULL)
-        return TRIB_ERR_NOMEM;
-    n = proto_payload(message, size);
-    rc = send_bytes(call, message, n);
-    free(message);
-    return rc;
+    if (size > ZEROS_MAX)
+        return TRIB_ERR_LIMIT;
+    return zeros_send(trib_channel_writer(trib_grpc_call_channel(call)), head, proto_payload_head(head, 1, size), size, NULL);
 }
 
 static void finish(struct trib_grpc_call *call, int status, const char *text)
@@ -56,6 +51,8 @@ static bool echo_status(struct trib_grpc_call *call, const struct proto_request 
 {
     if (request->status == 0)
         return true;
+    if (request->status == TRIB_GRPC_CANCELLED && strcmp(request->status_text, "reset") == 0)
+        trib_channel_cancel(trib_grpc_call_channel(call));
     finish(call, request->status, request->status_text);
     return false;
 }
@@ -89,10 +86,16 @@ static int next_message(struct trib_grpc_call *call, struct trib_view *ret_view)
 
 static void empty_call(struct trib_grpc_call *call)
 {
+    struct trib_grpc_entry entry = { "x-cancelled", NULL, 0 };
     struct trib_view view;
+    char text[16];
 
-    if (next_message(call, &view) == TRIB_OK && send_bytes(call, NULL, 0) == TRIB_OK)
-        finish(call, 0, NULL);
+    if (next_message(call, &view) != TRIB_OK || send_bytes(call, NULL, 0) != TRIB_OK)
+        return;
+    entry.len = (size_t)snprintf(text, sizeof(text), "%u", atomic_load(&cancelled));
+    entry.value = text;
+    trib_grpc_call_add_trailer(call, &entry, NULL);
+    finish(call, 0, NULL);
 }
 
 static void unary_call(struct trib_grpc_call *call)
@@ -213,12 +216,24 @@ struct job {
     const struct method *method;
 };
 
+/* An error sticks to the reader of a call that the handler did not end. */
+static bool ended_by_client(struct trib_grpc_call *call)
+{
+    struct trib_reader *reader = trib_channel_reader(trib_grpc_call_channel(call));
+    struct trib_view view;
+
+    trib_reader_set_deadline(reader, TRIB_NOWAIT);
+    return trib_reader_take_some(reader, 1, &view, NULL) < 0;
+}
+
 static void *job_main(void *arg)
 {
     struct job *job = arg;
 
     echo_metadata(job->call);
     job->method->run(job->call);
+    if (ended_by_client(job->call))
+        atomic_fetch_add(&cancelled, 1);
     trib_channel_free(trib_grpc_call_channel(job->call));
     free(job);
     return NULL;
@@ -266,6 +281,8 @@ int main(int argc, char **argv)
     struct trib_error err;
     struct event *term;
 
+    if (!zeros_init())
+        return 1;
     evthread_use_pthreads();
     ending.base = event_base_new();
     if (trib_grpc_server_new(ending.base, NULL, &ending.server, &err) != TRIB_OK)
