@@ -14,6 +14,7 @@ libtributary_core_la_SOURCES += \
 	transports/grpc/call.c \
 	transports/grpc/channel.c \
 	transports/grpc/client-internal.h transports/grpc/client.c \
+	transports/grpc/clock.c \
 	transports/grpc/coding.c \
 	transports/grpc/conn.c \
 	transports/grpc/drive.c \

@@ -98,6 +98,21 @@ TRIB_API int trib_grpc_call_compress(struct trib_grpc_call *call, bool on, struc
 /* The message that was read last, or is being read, came compressed. */
 TRIB_API bool trib_grpc_call_was_compressed(const struct trib_grpc_call *call);
 
+/* ---- Settings of connections ------------------------------------------------------------------------------------
+ * A number that is 0, or a field that size does not reach: the default. */
+struct trib_grpc_settings {
+    size_t size;
+    uint32_t keepalive_ms;         /* PING a peer of which nothing was heard for so long, up to twice that; default: never */
+    uint32_t keepalive_timeout_ms; /* nothing was heard so long after a PING: the connection is lost; default 20000 */
+    bool keepalive_idle;           /* also while no call is under way; a server may take that for abuse */
+    uint32_t ping_min_ms;          /* server: a third PING that comes sooner than this after another one, with no headers or bytes sent in between,
+                                      ends the connection with ENHANCE_YOUR_CALM, too_many_pings. Default: more than 200 within
+                                      a second do */
+    uint32_t handshake_ms;         /* server: the client's preface and SETTINGS come within so long; default 10000 */
+    uint32_t frame_ms;             /* server: so does the rest of a frame, or of a block of headers, up to twice that; default 60000 */
+};
+#define TRIB_GRPC_SETTINGS_INIT { sizeof(struct trib_grpc_settings), 0, 0, false, 0, 0, 0 }
+
 /* ---- Client ---------------------------------------------------------------------------------------------------- */
 
 /* A connection, for any number of calls at once. Any thread. */
@@ -106,6 +121,9 @@ struct trib_grpc_client;
 /* The parameters of the URI but authority do not matter. `options` (may be NULL) are those of the calls' channels; their deadline is that of connecting. */
 TRIB_API int trib_grpc_connect(const char *uri, const struct trib_channel_options *options, struct trib_grpc_client **ret_client,
                                struct trib_error *err);
+
+/* From now on. settings NULL: the defaults. Without an event_base a connection is kept alive only while a thread waits on a call. */
+TRIB_API void trib_grpc_client_configure(struct trib_grpc_client *client, const struct trib_grpc_settings *settings);
 
 /* Calls go on; the connection is closed with the last of them. NULL is allowed. */
 TRIB_API void trib_grpc_client_free(struct trib_grpc_client *client);
@@ -139,6 +157,9 @@ typedef void trib_grpc_handler_fn(struct trib_grpc_call *call, void *arg);
 TRIB_API int trib_grpc_server_new(struct event_base *base, const struct trib_channel_options *options,
                                   struct trib_grpc_server **ret_server, struct trib_error *err);
 
+/* For the connections that are accepted from now on. settings NULL: the defaults. On the thread of the base. */
+TRIB_API void trib_grpc_server_configure(struct trib_grpc_server *server, const struct trib_grpc_settings *settings);
+
 /* Listens at one more address: grpc+unix: or grpc+tcp:. *ret_address (may be NULL): the URI to dial; lasts as long as the server. */
 TRIB_API int trib_grpc_server_listen(struct trib_grpc_server *server, const char *uri, const char **ret_address,
                                      struct trib_error *err);
@@ -147,8 +168,9 @@ TRIB_API int trib_grpc_server_listen(struct trib_grpc_server *server, const char
 TRIB_API int trib_grpc_server_handle(struct trib_grpc_server *server, const char *path, trib_grpc_handler_fn *handler, void *arg,
                                      struct trib_error *err);
 
-/* Stops listening and tells every client that no new calls are taken; those under way go on. fn(arg), which may be NULL, runs on the base
- * once when the last has ended. */
+/* Stops listening and tells every client to begin no new calls. Those under way go on, and so do those that a client began before it
+ * heard of it: the last GOAWAY goes when it has answered a PING, or after a second. fn(arg), which may be NULL, runs on the base once
+ * when the last call has ended. */
 TRIB_API void trib_grpc_server_drain(struct trib_grpc_server *server, trib_ready_fn *fn, void *arg);
 
 /* How many calls are under way. */

@@ -59,6 +59,13 @@ int trib_grpc_connect(const char *text, const struct trib_channel_options *optio
     return rc;
 }
 
+void trib_grpc_client_configure(struct trib_grpc_client *client, const struct trib_grpc_settings *settings)
+{
+    pthread_mutex_lock(&client->conn->lock);
+    tribi_grpc_configure(client->conn, settings);
+    pthread_mutex_unlock(&client->conn->lock);
+}
+
 void trib_grpc_client_free(struct trib_grpc_client *client)
 {
     if (client == NULL)

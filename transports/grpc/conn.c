@@ -33,7 +33,8 @@ int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops,
     conn->wake = conn->bell = (struct tribi_wake)TRIBI_WAKE_NONE;
     conn->ahead = 65536;
     conn->incoming_last = &conn->incoming_first;
-    conn->born = trib_now();
+    conn->clock = (struct tribi_grpc_clock){ .inside = true };
+    tribi_grpc_configure(conn, NULL);
     *ret_conn = conn;
     return TRIB_OK;
 }
@@ -65,7 +66,15 @@ void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code)
         return;
     conn->going_away = true;
     nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session), code, NULL, 0);
-    tribi_grpc_flush(conn);
+}
+
+void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what)
+{
+    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
+                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)what, strlen(what));
+    nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    conn->going_away = true;
+    conn->hostile = true;
 }
 
 /* A session that has nothing to say and wants to hear nothing has ended: by a protocol error, or after the last stream. */

@@ -103,6 +103,7 @@ static int timed_out(struct trib_error *err)
 static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err)
 {
     struct pollfd polled[2] = { { .fd = conn->fd, .events = POLLIN }, { .events = POLLIN } };
+    int64_t due = tribi_grpc_clock_due(conn);
     struct timespec room;
     int n, failed;
 
@@ -114,7 +115,7 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
     conn->driving = true;
     conn->driver = side;
     pthread_mutex_unlock(&conn->lock);
-    n = ppoll(polled, 2, tribi_time_left(deadline, &room), NULL);
+    n = ppoll(polled, 2, tribi_time_left(due < deadline ? due : deadline, &room), NULL);
     failed = errno;
     pthread_mutex_lock(&conn->lock);
     conn->driving = false;
@@ -122,6 +123,11 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
     if (conn->rung) {
         conn->rung = false;
         clear(&conn->wake);
+    }
+    if (n == 0 && due < deadline) {
+        tribi_grpc_clock_look(conn);
+        tribi_grpc_flush(conn);
+        return TRIB_OK;
     }
     if (n == 0)
         return timed_out(err);
@@ -248,6 +254,22 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
     after_events(conn);
 }
 
+static void on_clock(evutil_socket_t fd, short what, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+
+    (void)fd, (void)what;
+    pthread_mutex_lock(&conn->lock);
+    conn->base_thread = pthread_self();
+    for (int i = 0, rc = TRIB_OK; i < ROUNDS && rc == TRIB_OK; i++)
+        rc = tribi_grpc_receive(conn);
+    tribi_grpc_clock_look(conn);
+    tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+    tribi_grpc_clock_arm(conn);
+    after_events(conn);
+}
+
 void tribi_grpc_want_out(struct tribi_grpc_conn *conn)
 {
     if (conn->out.bytes == 0 || conn->out_broken || conn->lost)
@@ -277,8 +299,25 @@ static void drop_event(struct event **event)
     *event = NULL;
 }
 
+void tribi_grpc_clock_arm(struct tribi_grpc_conn *conn)
+{
+    int64_t due = tribi_grpc_clock_due(conn), left = due - trib_now();
+    struct timeval time;
+
+    if (conn->base == NULL || due == TRIB_FOREVER)
+        return;
+    if (conn->clock.event == NULL)
+        conn->clock.event = make_event(conn->base, -1, 0, on_clock, conn);
+    if (left < 0)
+        left = 0;
+    time = (struct timeval){ left / 1000000000, left % 1000000000 / 1000 + 1 };
+    if (conn->clock.event != NULL)
+        event_add(conn->clock.event, &time);
+}
+
 void tribi_grpc_unbind(struct tribi_grpc_conn *conn)
 {
+    drop_event(&conn->clock.event);
     drop_event(&conn->readable);
     drop_event(&conn->writable);
     drop_event(&conn->woken);
@@ -303,6 +342,7 @@ int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struc
     if (conn->readable != NULL && conn->writable != NULL && conn->woken != NULL &&
         (conn->lost || event_add(conn->readable, NULL) == 0) && event_add(conn->woken, NULL) == 0) {
         tribi_grpc_want_out(conn);
+        tribi_grpc_clock_arm(conn);
         return TRIB_OK;
     }
     tribi_grpc_unbind(conn);

@@ -192,6 +192,20 @@ struct tribi_grpc_scan {
 
 struct tribi_grpc_owner; /* a listener or server */
 
+/* What is due by the clock; 0: nothing is. */
+struct tribi_grpc_clock {
+    int64_t ping_at;     /* the next look whether the peer lives */
+    uint64_t heard;      /* bytes that had come at the last one */
+    bool asked;          /* a PING was sent at it */
+    int64_t frame_at;    /* the next look whether a frame is stuck */
+    uint64_t frames;     /* that had come at the last one */
+    bool inside;         /* it was inside a frame */
+    int64_t goodbye_at;  /* the last GOAWAY of a drain */
+    int64_t pinged_at;   /* when the peer's last PING came, */
+    unsigned strikes;    /* and how many came too soon */
+    struct event *event; /* of the base */
+};
+
 struct tribi_grpc_conn {
     pthread_mutex_t lock; /* of all below, and of all its streams */
     unsigned refs;        /* streams with a channel, an owner, a client; under the lock */
@@ -200,6 +214,8 @@ struct tribi_grpc_conn {
     const struct trib_channel_ops *ops;  /* of its channels */
     nghttp2_session *session;
     struct trib_channel_options options; /* of its channels */
+    struct trib_grpc_settings settings;
+    struct tribi_grpc_clock clock;
     struct trib_grpc_call *streams;   /* all, with or without a channel */
     unsigned stream_count;
     struct trib_grpc_call *incoming_first, **incoming_last; /* complete headers, not yet accepted */
@@ -209,6 +225,8 @@ struct tribi_grpc_conn {
     size_t scratch_fill;
     size_t ahead;
     struct tribi_grpc_scan scan;
+    uint64_t received;            /* bytes, */
+    uint64_t frames;              /* and whole frames, or blocks of headers */
     struct trib_chunk *fed_block; /* the block that the fed bytes lie in; NULL: they must be copied */
     uint64_t copied;
     bool in_ended;
@@ -226,14 +244,14 @@ struct tribi_grpc_conn {
     bool finished;         /* HTTP/2 has nothing more to say */
     bool lost;             /* nothing comes or goes any more */
     bool hostile;          /* was told to calm down: closed as soon as that has left */
+    bool draining;         /* we said that we shall say GOAWAY */
     bool going_away;       /* we said GOAWAY */
     bool peer_going_away;
     bool got_settings;
     bool peer_reads_trailers;
     struct trib_error loss;
     unsigned pings, empty_frames, junk; /* without data between them */
-    int64_t pings_since;
-    int64_t born;
+    int64_t pings_since, junk_since;
 
     /* waiting */
     struct tribi_grpc_side *sleepers;
@@ -265,6 +283,8 @@ void tribi_grpc_conn_ref(struct tribi_grpc_conn *conn);            /* under the 
 void tribi_grpc_conn_unref_unlock(struct tribi_grpc_conn *conn);   /* under the lock, which is given back; the last one closes */
 void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno, const char *why); /* under the lock */
 void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code);
+void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn);           /* GOAWAY in two steps: what the peer began meanwhile is served */
+void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what); /* GOAWAY with ENHANCE_YOUR_CALM; the end */
 void tribi_grpc_settle(struct tribi_grpc_conn *conn);              /* after receiving or sending: has HTTP/2 ended? */
 
 /* drive.c: who moves the bytes. All under the lock. */
@@ -281,6 +301,13 @@ int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struc
 void tribi_grpc_unbind(struct tribi_grpc_conn *conn);
 void tribi_grpc_want_out(struct tribi_grpc_conn *conn);           /* after flush: what is left waits for the socket */
 bool tribi_grpc_side_ready(struct tribi_grpc_side *side);
+
+/* clock.c: what is done by the time. All under the lock. */
+void tribi_grpc_configure(struct tribi_grpc_conn *conn, const struct trib_grpc_settings *settings); /* NULL: the defaults */
+int64_t tribi_grpc_clock_due(const struct tribi_grpc_conn *conn);  /* when to look; TRIB_FOREVER: never */
+void tribi_grpc_clock_look(struct tribi_grpc_conn *conn);          /* after all that can be read was read */
+void tribi_grpc_pinged(struct tribi_grpc_conn *conn, bool answer, const uint8_t *opaque); /* a PING came */
+void tribi_grpc_clock_arm(struct tribi_grpc_conn *conn);           /* drive.c: on the base, if there is one */
 
 /* in.c, under the lock: one system call. TRIB_OK: bytes came; TRIB_AGAIN; else the connection is lost. */
 int tribi_grpc_receive(struct tribi_grpc_conn *conn);

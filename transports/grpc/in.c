@@ -384,6 +384,7 @@ static int feed(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len, s
 
     scan(&conn->scan, data, len);
     conn->fed_block = block;
+    conn->received += len;
     n = nghttp2_session_mem_recv(conn->session, data, len);
     conn->fed_block = NULL;
     if (n == (ssize_t)len)

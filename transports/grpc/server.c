@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACK_OFF_MS = 50, HANDSHAKE_SECONDS = 10 };
+enum { BACK_OFF_MS = 50 };
 
 struct method {
     struct method *next;
@@ -30,12 +30,13 @@ struct trib_grpc_server {
     struct tribi_grpc_owner owner;
     struct event_base *base;
     struct trib_channel_options options;
+    struct trib_grpc_settings settings;
     struct method *methods;
     struct port *ports;
     bool draining;
     trib_ready_fn *drained;
     void *drained_arg;
-    struct event *tick; /* looks for connections that never began */
+    struct event *tick; /* looks for what ended on other threads */
 };
 
 /* ---- Calls ---------------------------------------------------------------------------------------------------------- */
@@ -70,11 +71,24 @@ static size_t count_calls(const struct trib_grpc_server *server)
     return count;
 }
 
+/* A client that has not heard of it yet may still begin calls. */
+static bool all_told(const struct trib_grpc_server *server)
+{
+    bool told = true;
+
+    for (struct tribi_grpc_conn *conn = server->owner.conns; conn != NULL && told; conn = conn->next) {
+        pthread_mutex_lock(&conn->lock);
+        told = conn->going_away || conn->lost;
+        pthread_mutex_unlock(&conn->lock);
+    }
+    return told;
+}
+
 static void check_drained(struct trib_grpc_server *server)
 {
     trib_ready_fn *fn = server->drained;
 
-    if (!server->draining || fn == NULL || count_calls(server) > 0)
+    if (!server->draining || fn == NULL || !all_told(server) || count_calls(server) > 0)
         return;
     server->drained = NULL;
     fn(server->drained_arg);
@@ -152,6 +166,7 @@ static void welcome(struct port *port, int fd)
     }
     tribi_grpc_owner_add(&server->owner, conn);
     pthread_mutex_lock(&conn->lock);
+    tribi_grpc_configure(conn, &server->settings);
     conn->base_owned = tribi_grpc_bind(conn, server->base, NULL) == TRIB_OK;
     tribi_grpc_flush(conn);
     pthread_mutex_unlock(&conn->lock);
@@ -189,17 +204,16 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct trib_grpc_server *server = arg;
     struct tribi_grpc_conn *next;
-    int64_t now = trib_now();
 
     (void)fd, (void)what;
     for (struct tribi_grpc_conn *conn = server->owner.conns; conn != NULL; conn = next) {
-        bool late;
+        bool lost;
 
         next = conn->next;
         pthread_mutex_lock(&conn->lock);
-        late = conn->lost || (!conn->got_settings && now - conn->born > HANDSHAKE_SECONDS * INT64_C(1000000000));
+        lost = conn->lost;
         pthread_mutex_unlock(&conn->lock);
-        if (late)
+        if (lost)
             tribi_grpc_owner_remove(&server->owner, conn);
     }
     check_drained(server);
@@ -222,6 +236,7 @@ int trib_grpc_server_new(struct event_base *base, const struct trib_channel_opti
     rc = trib_channel_options_fill(options, &server->options, err);
     server->owner.wake = (struct tribi_wake)TRIBI_WAKE_NONE;
     server->owner.serve = serve;
+    trib_grpc_server_configure(server, NULL);
     server->base = base;
     server->tick = trib_alloc(event_get_struct_event_size());
     if (rc == TRIB_OK && server->tick == NULL)
@@ -337,12 +352,20 @@ void trib_grpc_server_drain(struct trib_grpc_server *server, trib_ready_fn *fn, 
     }
     for (conn = server->owner.conns; conn != NULL; conn = conn->next) {
         pthread_mutex_lock(&conn->lock);
-        tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
+        tribi_grpc_conn_drain(conn);
         pthread_mutex_unlock(&conn->lock);
     }
     /* Calls may end on other threads: a look now and then finds the last one gone. */
     event_del(server->tick);
     event_add(server->tick, &period);
+}
+
+void trib_grpc_server_configure(struct trib_grpc_server *server, const struct trib_grpc_settings *settings)
+{
+    server->settings = (struct trib_grpc_settings)TRIB_GRPC_SETTINGS_INIT;
+    if (settings != NULL)
+        memcpy(&server->settings, settings, settings->size < sizeof(server->settings) ? settings->size : sizeof(server->settings));
+    server->settings.size = sizeof(server->settings);
 }
 
 size_t trib_grpc_server_calls(const struct trib_grpc_server *server)
@@ -354,6 +377,7 @@ static void hang_up(struct tribi_grpc_conn *conn)
 {
     pthread_mutex_lock(&conn->lock);
     tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
+    tribi_grpc_flush(conn);
     tribi_grpc_conn_fail(conn, TRIB_ERR_CLOSED, 0, "the server was freed");
     shutdown(conn->fd, SHUT_RDWR);
     pthread_mutex_unlock(&conn->lock);

@@ -7,9 +7,8 @@ enum {
     STREAMS_MAX = 16384,       /* at once, on one connection */
     HEADER_LIST_MAX = 16384,   /* bytes of a header block, as SETTINGS count them */
     EMPTY_FRAMES_MAX = 1000,   /* DATA without bytes, in a row */
-    PINGS_MAX = 200,           /* within PING_SECONDS */
-    PING_SECONDS = 1,
-    SETTINGS_MAX = 200         /* likewise */
+    SETTINGS_MAX = 200,        /* within SETTINGS_SECONDS */
+    SETTINGS_SECONDS = 1
 };
 
 /* ---- Sending DATA ----------------------------------------------------------------------------------------------- */
@@ -76,7 +75,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream;
 
-    if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+    if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    conn->clock.strikes = 0;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
     stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (stream != NULL) {
@@ -91,26 +93,16 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 
 /* ---- What a hostile peer may cost -------------------------------------------------------------------------------- */
 
-/* Counts what costs the peer nothing and us an answer; more than so many within a second are too many. */
-static bool too_many(struct tribi_grpc_conn *conn, unsigned *counter, unsigned most)
+/* SETTINGS cost the peer nothing and us an answer. */
+static bool too_many_settings(struct tribi_grpc_conn *conn)
 {
     int64_t now = trib_now();
 
-    if (now - conn->pings_since > PING_SECONDS * INT64_C(1000000000)) {
-        conn->pings_since = now;
-        conn->pings = conn->junk = 0;
+    if (now - conn->junk_since > SETTINGS_SECONDS * INT64_C(1000000000)) {
+        conn->junk_since = now;
+        conn->junk = 0;
     }
-    return ++*counter > most;
-}
-
-static int calm_down(struct tribi_grpc_conn *conn, const char *what)
-{
-    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
-                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)what, strlen(what));
-    nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    conn->going_away = true;
-    conn->hostile = true;
-    return 0;
+    return ++conn->junk > SETTINGS_MAX;
 }
 
 /* ---- Receiving --------------------------------------------------------------------------------------------------- */
@@ -187,8 +179,8 @@ static void on_settings(struct tribi_grpc_conn *conn, const nghttp2_frame *frame
         if (frame->settings.iv[i].settings_id == TRIBI_GRPC_SETTING_TRAILERS)
             conn->peer_reads_trailers = frame->settings.iv[i].value != 0;
     tribi_grpc_notify_writers(conn);
-    if (too_many(conn, &conn->junk, SETTINGS_MAX))
-        calm_down(conn, "too_many_settings");
+    if (too_many_settings(conn))
+        tribi_grpc_conn_calm(conn, "too_many_settings");
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -196,6 +188,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream = NULL;
 
+    conn->frames++;
     if (frame->hd.stream_id != 0)
         stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     switch (frame->hd.type) {
@@ -203,8 +196,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         on_settings(conn, frame);
         break;
     case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 && too_many(conn, &conn->pings, PINGS_MAX))
-            calm_down(conn, "too_many_pings");
+        tribi_grpc_pinged(conn, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0, frame->ping.opaque_data);
         break;
     case NGHTTP2_GOAWAY:
         conn->peer_going_away = true;
@@ -222,7 +214,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_DATA:
         conn->empty_frames = frame->hd.length > frame->data.padlen ? 0 : conn->empty_frames + 1;
         if (conn->empty_frames > EMPTY_FRAMES_MAX)
-            calm_down(conn, "too_many_empty_frames");
+            tribi_grpc_conn_calm(conn, "too_many_empty_frames");
         break;
     default:
         break;
