@@ -2,77 +2,8 @@
 # The command `tributary`: each of its commands on good and on bad input, its exit codes, and what it leaves behind.
 set -u
 
-tool=${TRIB_TOOL:-$TRIB_BUILD/tributary}
-vectors=$TRIB_DATA/spark-4.3.0
-module=$TRIB_BUILD/examples/04-stdio-transport/.libs/stdio.so
-work=$(mktemp -d)
-server=
-trap 'end_server KILL; rm -rf "$work"' EXIT
-passed=0
-failed=0
-cd "$work" || exit 99
-
-# ---- What the cases are made of ----
-
-pass() { passed=$((passed + 1)); }
-fail() {
-    failed=$((failed + 1))
-    printf 'FAIL: %s\n' "$*"
-    sed 's/^/    | /' err 2>/dev/null | head -n 5
-}
-
-# is TEXT CONDITION...: the condition, a command, holds
-is() {
-    what=$1
-    shift
-    if "$@" >/dev/null; then pass; else fail "$what"; fi
-}
-
-# runs CODE ARGUMENT...: tributary ends with that code; its output is in out and err
-runs() {
-    code=$1
-    shift
-    timeout 120 "$tool" "$@" >out 2>err </dev/null
-    got=$?
-    if [ "$got" -eq "$code" ]; then pass; else fail "tributary $*: exit code $got, expected $code"; fi
-}
-
-# refuses CODE WORDS ARGUMENT...: as runs, and stderr is one line that begins with "tributary: " and has the words
-refuses() {
-    code=$1
-    words=$2
-    shift 2
-    runs "$code" "$@"
-    if [ "$(wc -l <err)" -eq 1 ] && grep -q '^tributary: ' err && grep -qF -- "$words" err; then pass; else fail "tributary $*: not one line with \"$words\""; fi
-}
-
-# start ARGUMENT...: a server in the background; returns when it says that it listens
-start() {
-    rm -f log.fifo
-    mkfifo log.fifo
-    "$tool" serve "$@" 2>log.fifo </dev/null &
-    server=$!
-    exec 3<log.fifo
-    read -r listening <&3
-    case $listening in *listening*) ;; *) fail "tributary serve $*: $listening" ;; esac
-}
-
-# The signal; the server's exit code is in ended, its lines in log.
-end_server() {
-    [ -n "$server" ] || return 0
-    kill "-$1" "$server" 2>/dev/null
-    wait_server
-}
-wait_server() {
-    cat <&3 >log
-    exec 3<&-
-    wait "$server"
-    ended=$?
-    server=
-}
-
-# bytes WORD...: octal escapes as bytes
-bytes() { printf "$@"; }
+# shellcheck source=tests/support/tool.sh
+. "$TRIB_SRC/tests/support/tool.sh"
 
 engine=$vectors/c-map-in-arrow.uds-direct.engine-to-worker.bin
 worker=$vectors/c-map-in-arrow.uds-direct.worker-to-engine.bin
@@ -327,7 +258,7 @@ mkdir tmp
 TMPDIR=$work/tmp
 export TMPDIR
 runs 0 demo --data "$vectors" --bytes 8MiB
-is 'demo: every session over both channels' [ "$(grep -cE '^(unix|chunk): +20 of 20' out)" -eq 2 ]
+is 'demo: every session over every channel' [ "$(grep -cE '^(unix|chunk|grpc\+unix|grpc\+tcp): +20 of 20' out)" -eq 4 ]
 is 'demo: no progress where there is no terminal' [ ! -s err ]
 is 'demo leaves nothing' rmdir tmp
 unset TMPDIR
@@ -340,6 +271,7 @@ is 'demo: what is wrong is told, once' [ "$(grep -c 'byte 425 differs' err)" -eq
 
 # ---- A transport that is loaded ----
 
+module=$TRIB_BUILD/examples/04-stdio-transport/.libs/stdio.so
 if [ -r "$module" ]; then
     runs 0 conform "$module"
     runs 0 conform stdio: --transport "$module"
@@ -360,5 +292,4 @@ else
     echo "without $module, which needs shared libraries: no transport was loaded"
 fi
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+totals

@@ -208,16 +208,18 @@ static int run_demo(struct demo *demo)
 
 static int run_default(struct demo *demo)
 {
+    struct link_place place;
     struct trib_error err;
-    char uri[128];
     int code;
 
-    if (link_unix_init(uri, sizeof(uri), &err) != TRIB_OK)
+    if (link_place_init(&place, &err) != TRIB_OK)
         return tool_fail(demo->tool, &err, "set TMPDIR to a folder where sockets can be made");
-    demo->uris[demo->uri_count++] = uri;
+    demo->uris[demo->uri_count++] = place.unix_uri;
     demo->uris[demo->uri_count++] = "chunk:demo";
+    demo->uris[demo->uri_count++] = place.grpc_uri;
+    demo->uris[demo->uri_count++] = "grpc+tcp:127.0.0.1:0";
     code = run_demo(demo);
-    link_unix_done();
+    link_place_done();
     return code;
 }
 
@@ -260,6 +262,7 @@ const struct tool_command tool_demo = {
     "space. Exit code 1 when anything is wrong.\n\n"
     "  --data DIR           the captured sessions (tests/data/spark-4.3.0)\n"
     "  --bytes SIZE         how much to pump with each size of message (1GiB); 0: nothing\n"
-    "  --over URI           these channels instead of unix: and chunk:; may be given again\n" TOOL_HELP_TRANSPORT,
+    "  --over URI           these channels instead of unix:, chunk:, grpc+unix: and\n"
+    "                       grpc+tcp:; may be given again\n" TOOL_HELP_TRANSPORT,
     run,
 };

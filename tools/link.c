@@ -1,6 +1,9 @@
 /* Opens a channel to this very process, and runs its two ends. */
 #include "tools/link.h"
 
+#include <tributary/reader.h>
+#include <tributary/writer.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -108,33 +111,50 @@ int link_run(const struct tool *tool, const char *uri, struct link_end near_end,
     return link.fault.code;
 }
 
-static int run_nothing(struct trib_channel *channel, void *arg, struct link_fault *fault, struct trib_error *err)
+static int say_end(struct trib_channel *channel, void *arg, struct link_fault *fault, struct trib_error *err)
 {
-    (void)channel, (void)arg, (void)fault, (void)err;
-    return TRIB_OK;
+    struct trib_writer *writer = trib_channel_writer(channel);
+
+    (void)arg, (void)fault;
+    trib_writer_set_deadline(writer, trib_deadline_ms(OPEN_TIMEOUT_MS));
+    return trib_writer_finish(writer, 0, NULL, err);
+}
+
+/* A stream of a shared connection that is given up before its listener has seen it never comes to be accepted. */
+static int wait_end(struct trib_channel *channel, void *arg, struct link_fault *fault, struct trib_error *err)
+{
+    struct trib_reader *reader = trib_channel_reader(channel);
+    struct trib_view view;
+    int rc;
+
+    (void)arg, (void)fault;
+    trib_reader_set_deadline(reader, trib_deadline_ms(OPEN_TIMEOUT_MS));
+    rc = trib_reader_take_some(reader, 1, &view, err);
+    return rc == TRIB_EOF ? TRIB_OK : rc;
 }
 
 int link_try(const struct tool *tool, const char *uri, struct trib_error *err)
 {
-    struct link_end end = {run_nothing, NULL};
+    struct link_end near_end = {wait_end, NULL}, far_end = {say_end, NULL};
 
-    return link_run(tool, uri, end, end, err);
+    return link_run(tool, uri, near_end, far_end, err);
 }
 
-/* ---- A place for a socket ------------------------------------------------------------------------------------- */
+/* ---- A place for sockets ---------------------------------------------------------------------------------------- */
 
-static char folder[64];
-static char socket_path[80];
-static char lock_path[96];
+enum { PLACE_FILES = 4, PLACE_MAX = 64 };
+
+static char folder[PLACE_MAX];
+static char files[PLACE_FILES][PLACE_MAX + 16]; /* each socket and its lock */
 
 /* Async-signal-safe. */
 static void remove_place(void)
 {
-    if (folder[0] != '\0') {
-        unlink(socket_path);
-        unlink(lock_path);
-        rmdir(folder);
-    }
+    if (folder[0] == '\0')
+        return;
+    for (size_t i = 0; i < PLACE_FILES; i++)
+        unlink(files[i]);
+    rmdir(folder);
 }
 
 static void on_signal(int number)
@@ -144,10 +164,20 @@ static void on_signal(int number)
     raise(number);
 }
 
-int link_unix_init(char *uri, size_t len, struct trib_error *err)
+static void name_files(const char *name, struct link_place *place)
+{
+    static const char *const file_names[PLACE_FILES] = {"socket", "socket.lock", "grpc", "grpc.lock"};
+
+    for (size_t i = 0; i < PLACE_FILES; i++)
+        snprintf(files[i], sizeof(files[i]), "%s/%s", name, file_names[i]);
+    snprintf(place->unix_uri, sizeof(place->unix_uri), "unix:%s", files[0]);
+    snprintf(place->grpc_uri, sizeof(place->grpc_uri), "grpc+unix:%s", files[2]);
+}
+
+int link_place_init(struct link_place *place, struct trib_error *err)
 {
     const char *top = getenv("TMPDIR");
-    char name[sizeof(folder)];
+    char name[PLACE_MAX];
     int needed;
 
     /* A long TMPDIR would not leave enough of the 107 bytes of a socket's path. */
@@ -155,10 +185,8 @@ int link_unix_init(char *uri, size_t len, struct trib_error *err)
         top = "/tmp";
     needed = snprintf(name, sizeof(name), "%s/tributary-XXXXXX", top);
     if (needed < 0 || (size_t)needed >= sizeof(name) || mkdtemp(name) == NULL)
-        return trib_error_set(err, TRIB_ERR_IO, errno, "make a folder for a socket in %s", top);
-    snprintf(socket_path, sizeof(socket_path), "%s/socket", name);
-    snprintf(lock_path, sizeof(lock_path), "%s.lock", socket_path);
-    snprintf(uri, len, "unix:%s", socket_path);
+        return trib_error_set(err, TRIB_ERR_IO, errno, "make a folder for sockets in %s", top);
+    name_files(name, place);
     memcpy(folder, name, sizeof(folder));
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
@@ -166,7 +194,7 @@ int link_unix_init(char *uri, size_t len, struct trib_error *err)
     return TRIB_OK;
 }
 
-void link_unix_done(void)
+void link_place_done(void)
 {
     remove_place();
     folder[0] = '\0';

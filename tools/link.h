@@ -26,12 +26,16 @@ struct link_end {
  * Otherwise what was noted first. A transport that cannot listen, but has pairs, gives a pair. */
 int link_run(const struct tool *tool, const char *uri, struct link_end near_end, struct link_end far_end, struct trib_error *err);
 
-/* Opens a channel to this process, and closes it. */
+/* Opens a channel to this process, sees its end come, and closes it. */
 int link_try(const struct tool *tool, const char *uri, struct trib_error *err);
 
-/* A URI of unix: in a folder of its own, which signals that end the process take away as well as link_unix_done(). One
- * at a time. */
-int link_unix_init(char *uri, size_t len, struct trib_error *err);
-void link_unix_done(void);
+/* URIs of all channels that need a socket file, in a folder of its own, which signals that end the process take away as well as
+ * link_place_done(). One at a time. */
+struct link_place {
+    char unix_uri[96];
+    char grpc_uri[96];
+};
+int link_place_init(struct link_place *place, struct trib_error *err);
+void link_place_done(void);
 
 #endif

@@ -25,3 +25,7 @@ tributary_SOURCES = \
 	tools/source.c tools/source.h
 tributary_LDADD = $(tool_libraries) -ldl
 tributary_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+
+# What belongs to tests/test_tool.sh, the command over gRPC.
+EXTRA_DIST += tests/support/tool.sh
+script_tests += tests/test_tool_grpc.sh

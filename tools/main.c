@@ -16,7 +16,7 @@ static int print_help(void)
 {
     printf("Usage: tributary COMMAND ...\n"
            "Streams and captured sessions over interchangeable channels: Unix sockets, chunks in one\n"
-           "process, transports of your own.\n\n"
+           "process, gRPC, transports of your own.\n\n"
            "Commands:\n");
     for (const struct tool_command *const *command = commands; *command != NULL; command++)
         printf("  %-9s %s\n", (*command)->name, (*command)->summary);

@@ -109,7 +109,8 @@ const struct tool_command tool_replay = {
     "serializer of this program (c:echo), the worker's answer is computed by it and compared\n"
     "with the recorded one: everything has to be equal but the worker's process id and the\n"
     "times. CAPTURE is a file, or the stem of two.\n\n"
-    "  --over URI           the channel: unix:PATH, chunk:NAME, or one of a loaded transport\n"
+    "  --over URI           the channel: unix:PATH, chunk:NAME, grpc+unix:PATH,\n"
+    "                       grpc+tcp:127.0.0.1:0, or one of a loaded transport\n"
     "  --split SIZE         send the bytes in pieces of this size, each on its own\n"
     "  --timeout SECONDS    for each direction (60)\n" TOOL_HELP_TRANSPORT,
     run,

@@ -28,6 +28,16 @@ static int serve_dialled(const struct request *request, const struct trib_channe
     return code;
 }
 
+/* The address to dial is another one where the URI left its port to the system. */
+static void tell_address(const struct request *request, const char *address)
+{
+    bool other = address != NULL && strcmp(address, request->server.uri) != 0;
+
+    tool_line(request->server.tool, "%s: listening%s%s, protocol %s, serializer %s", request->server.uri, other ? " at " : "",
+              other ? address : "", request->protocol,
+              request->serializer != NULL ? request->serializer : "by the session's command");
+}
+
 static int serve_listener(const struct request *request, const struct trib_channel_options *options)
 {
     struct trib_listener *listener;
@@ -40,8 +50,7 @@ static int serve_listener(const struct request *request, const struct trib_chann
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (trib_listen(request->server.uri, options, &listener, &err) != TRIB_OK)
         return tool_fail(request->server.tool, &err, tool_hint(&err));
-    tool_line(request->server.tool, "%s: listening, protocol %s, serializer %s", request->server.uri, request->protocol,
-              request->serializer != NULL ? request->serializer : "by the session's command");
+    tell_address(request, trib_listener_address(listener));
     code = server_run(&request->server, listener);
     trib_listener_free(listener);
     return code;
