@@ -32,6 +32,7 @@ struct trib_writer {
     struct trib_channel *channel;
     bool marks;        /* the channel has messages */
     bool by_reference; /* a send moves references: it costs less than reading the clock */
+    bool corked;       /* end_message does not send */
     bool in_message;
     bool finished;
     bool again;        /* somebody was told TRIB_AGAIN: the callback is due */

@@ -455,12 +455,17 @@ static int end_message(struct trib_writer *writer)
     if (!writer->marks)
         return TRIB_OK;
     open_segment(writer);
-    return tribi_writer_send(writer);
+    return writer->corked ? TRIB_OK : tribi_writer_send(writer);
 }
 
 int trib_writer_end_message(struct trib_writer *writer, struct trib_error *err)
 {
     return tribi_writer_report(writer, end_message(writer), err);
+}
+
+void trib_writer_cork(struct trib_writer *writer, bool on)
+{
+    writer->corked = on;
 }
 
 /* ---- Asking --------------------------------------------------------------------------------------------------- */

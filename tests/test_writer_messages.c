@@ -185,6 +185,28 @@ START_TEST(test_too_many_gathered)
 }
 END_TEST
 
+/* Corked, messages leave together: at flush, or when the gathering is full. */
+START_TEST(test_corked)
+{
+    open_fake(TRIB_CAP_MESSAGES, 8);
+    trib_writer_cork(writer, true);
+    write_message("one", TRIB_OK);
+    write_message("", TRIB_OK);
+    write_message("three", TRIB_OK);
+    ck_assert_uint_eq(fake->send_calls, 0);
+    write_message("four", TRIB_OK);
+    ck_assert_uint_eq(fake->send_calls, 3);
+    expect_send(0, BEGIN | END | MORE, 3);
+    expect_send(1, BEGIN | END | MORE, 0);
+    ck_assert_mem_eq(fake->output, "onethree", 8);
+    ck_assert_int_eq(trib_writer_flush(writer, NULL), TRIB_OK);
+    expect_send(3, BEGIN | END, 4);
+    trib_writer_cork(writer, false);
+    write_message("five", TRIB_OK);
+    ck_assert_uint_eq(fake->send_calls, 5);
+}
+END_TEST
+
 /* Also where the channel has no marks; the writer is as before after each mistake. */
 static const unsigned both[] = { 0, TRIB_CAP_MESSAGES };
 
@@ -383,6 +405,7 @@ static Suite *messages_suite(void)
     tcase_add_test(tcase, test_flush_before_the_end);
     tcase_add_test(tcase, test_gathered_messages);
     tcase_add_test(tcase, test_too_many_gathered);
+    tcase_add_test(tcase, test_corked);
     tcase_add_loop_test(tcase, test_mistakes, 0, COUNT(both));
     tcase_add_test(tcase, test_failure_inside_a_message);
     tcase_add_test(tcase, test_callback_runs_once_at_first);

@@ -47,6 +47,10 @@ TRIB_API int trib_writer_bytes_le32(struct trib_writer *writer, struct trib_view
 TRIB_API int trib_writer_begin_message(struct trib_writer *writer, uint64_t size, struct trib_error *err);
 TRIB_API int trib_writer_end_message(struct trib_writer *writer, struct trib_error *err);
 
+/* on: from now on end_message gathers as everything else does, so that many small messages leave in one piece; who has written what there
+ * was flushes. off, as at the start: it sends. Sends nothing itself. */
+TRIB_API void trib_writer_cork(struct trib_writer *writer, bool on);
+
 /* Sends all that is gathered. TRIB_AGAIN, TRIB_ERR_TIMEOUT: a part may have gone; call again for the rest. */
 TRIB_API int trib_writer_flush(struct trib_writer *writer, struct trib_error *err);
 
