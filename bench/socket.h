@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_BENCH_SOCKET_H
 #define TRIBUTARY_BENCH_SOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,8 @@ struct bench_work {
     size_t size;            /* its length */
     size_t window;          /* echo: messages in flight at most */
     uint32_t spin_us;
+    bool engine;            /* this side is the engine; filled in by bench_pair() */
+    unsigned id;            /* of the run, likewise: for an address that nobody else has */
 };
 
 /* Each side is made in the process that uses it, over one end of a socketpair. A call ends when `count` messages are done;
@@ -25,6 +28,8 @@ struct bench_peer {
     void (*echo_back)(void *self, size_t count);   /* worker: returns each */
     void (*ping)(void *self);                      /* engine: one message there and back */
     void (*pong)(void *self, size_t count);        /* worker */
+    void (*call)(void *self, size_t count);        /* engine: count calls, `window` at once; NULL: it has none */
+    void (*answer)(void *self, size_t count);      /* worker */
 };
 
 extern const struct bench_peer bench_raw;
