@@ -118,6 +118,8 @@ static void be_patient(struct tribi_grpc_conn *conn, int64_t now)
         give_up(conn, TRIB_ERR_TIMEOUT, why);
         return;
     }
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
+        tribi_grpc_refuse(stream); /* what never ends is answered anyway */
     clock->inside = inside(conn);
     clock->frames = conn->frames;
     clock->frame_at = now + ms(limit);
@@ -132,12 +134,28 @@ void tribi_grpc_clock_look(struct tribi_grpc_conn *conn)
 
     if (!conn->lost && clock->goodbye_at != 0 && now >= clock->goodbye_at) {
         clock->goodbye_at = 0;
-        tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
+        if (conn->hostile)
+            give_up(conn, TRIB_ERR_PROTOCOL, "the peer asks for too much, and reads nothing");
+        else
+            tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
     }
     if (!conn->lost && clock->ping_at != 0 && now >= clock->ping_at)
         keep_alive(conn, now);
     if (!conn->lost && clock->frame_at != 0 && now >= clock->frame_at)
         be_patient(conn, now);
+}
+
+void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what)
+{
+    if (conn->hostile)
+        return;
+    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
+                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)what, strlen(what));
+    nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    conn->going_away = true;
+    conn->hostile = true;
+    conn->clock.goodbye_at = trib_now() + ms(GOODBYE_MS); /* so long it may take to read that */
+    tribi_grpc_clock_arm(conn);
 }
 
 void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn)

@@ -55,6 +55,8 @@ void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno,
         tribi_grpc_notify(stream, TRIB_READABLE);
         tribi_grpc_notify(stream, TRIB_WRITABLE);
     }
+    if (code != TRIB_ERR_CLOSED)
+        shutdown(conn->fd, SHUT_RDWR);
     if (conn->owner != NULL)
         tribi_grpc_owner_ring(conn->owner);
     tribi_grpc_ring(conn);
@@ -66,15 +68,6 @@ void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code)
         return;
     conn->going_away = true;
     nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session), code, NULL, 0);
-}
-
-void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what)
-{
-    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
-                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)what, strlen(what));
-    nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    conn->going_away = true;
-    conn->hostile = true;
 }
 
 /* A session that has nothing to say and wants to hear nothing has ended: by a protocol error, or after the last stream. */

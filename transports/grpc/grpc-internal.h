@@ -168,6 +168,7 @@ struct trib_grpc_call {
     bool incoming;       /* waits to be accepted */
     struct trib_grpc_call *incoming_next;
     bool ignores;        /* what still comes is dropped: the answer was given */
+    bool refused;        /* no gRPC: an answer in HTTP's own words waits for its end */
     bool orphan;         /* its channel has gone, or never came to be */
     bool remote_end;     /* the peer sends no more */
     bool reset_sent;
@@ -251,6 +252,9 @@ struct tribi_grpc_conn {
     bool peer_reads_trailers;
     struct trib_error loss;
     unsigned pings, empty_frames, junk; /* without data between them */
+    int32_t newest, skipped;            /* streams that the client began: the last one; the last that it passed over */
+    int32_t ended[4];                   /* by the client's RST_STREAM, lately */
+    unsigned ended_next;
     int64_t pings_since, junk_since;
 
     /* waiting */
@@ -352,6 +356,7 @@ int tribi_grpc_on_header(struct trib_grpc_call *stream, const uint8_t *name, siz
                          size_t value_len, bool trailers);
 void tribi_grpc_headers_complete(struct trib_grpc_call *stream, bool end);
 void tribi_grpc_trailers_complete(struct trib_grpc_call *stream);
+void tribi_grpc_refuse(struct trib_grpc_call *stream); /* answers one that was refused, if nothing has yet */
 
 /* coding.c: gzip */
 int tribi_grpc_inflate_some(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last);

@@ -247,14 +247,28 @@ int tribi_grpc_on_header(struct trib_grpc_call *stream, const uint8_t *raw_name,
     return rc == TRIB_ERR_NOMEM ? rc : TRIB_OK;
 }
 
-/* An answer in HTTP's own words, for a peer that does not speak gRPC. */
-static void refuse_http(struct trib_grpc_call *stream, const char *http_status)
+void tribi_grpc_refuse(struct trib_grpc_call *stream)
 {
-    nghttp2_nv nv = { (uint8_t *)(uintptr_t)":status", (uint8_t *)(uintptr_t)http_status, 7, 3, NGHTTP2_NV_FLAG_NONE };
+    static const char no_post[] = "this is a gRPC server: requests are POST\n";
+    static const char no_grpc[] = "this is a gRPC server: the content-type is application/grpc\n";
+    nghttp2_data_provider source = { .source = { .ptr = stream }, .read_callback = tribi_grpc_source };
+    struct tribi_grpc_piece piece = { .owner = NULL };
+    const char *text = stream->is_post ? no_grpc : no_post;
+    nghttp2_nv room[3];
+    struct block block = { .nv = room, .capacity = 3 };
 
-    stream->ignores = true;
-    stream->out.submitted = stream->out.finishing = stream->out.trailers = true;
-    nghttp2_submit_response(stream->conn->session, stream->id, &nv, 1, NULL);
+    if (!stream->refused || stream->closed || stream->out.submitted)
+        return;
+    put(&block, ":status", stream->is_post ? "415" : "405");
+    put(&block, "content-type", "text/plain");
+    if (!stream->is_post)
+        put(&block, "allow", "POST");
+    stream->out.submitted = stream->out.finishing = true;
+    if (tribi_grpc_pieces_reserve(&stream->out.pieces, 1) == TRIB_OK &&
+        tribi_grpc_small(stream->conn, text, strlen(text), &piece.view) == TRIB_OK)
+        tribi_grpc_pieces_push(&stream->out.pieces, piece);
+    if (nghttp2_submit_response(stream->conn->session, stream->id, block.nv, block.count, &source) != 0)
+        tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 }
 
 static void request_complete(struct trib_grpc_call *stream)
@@ -262,7 +276,7 @@ static void request_complete(struct trib_grpc_call *stream)
     struct tribi_grpc_conn *conn = stream->conn;
 
     if (!stream->is_post || !stream->is_grpc) {
-        refuse_http(stream, stream->is_post ? "415" : "405");
+        stream->refused = stream->ignores = true; /* answered when it has ended, as HTTP's peers expect it */
         return;
     }
     if (conn->going_away) {

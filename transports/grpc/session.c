@@ -7,6 +7,7 @@ enum {
     STREAMS_MAX = 16384,       /* at once, on one connection */
     HEADER_LIST_MAX = 16384,   /* bytes of a header block, as SETTINGS count them */
     EMPTY_FRAMES_MAX = 1000,   /* DATA without bytes, in a row */
+    REFUSED_MAX = 32768,       /* of the body of a request that is answered with an HTTP error */
     SETTINGS_MAX = 200,        /* within SETTINGS_SECONDS */
     SETTINGS_SECONDS = 1
 };
@@ -105,6 +106,35 @@ static bool too_many_settings(struct tribi_grpc_conn *conn)
     return ++conn->junk > SETTINGS_MAX;
 }
 
+/* libnghttp2 passes over frames on streams that are closed, which it cannot tell from those that never were, nor in how they were closed. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *arg)
+{
+    struct tribi_grpc_conn *conn = arg;
+    bool opens = frame->type == NGHTTP2_HEADERS, late = false;
+
+    if (!conn->server || (frame->type != NGHTTP2_DATA && !opens) || frame->stream_id > conn->newest)
+        return 0;
+    for (size_t i = 0; i < sizeof(conn->ended) / sizeof(conn->ended[0]); i++)
+        late = late || (frame->stream_id != 0 && conn->ended[i] == frame->stream_id);
+    if (late)
+        nghttp2_session_terminate_session(session, NGHTTP2_STREAM_CLOSED);
+    else if (opens && frame->stream_id == conn->skipped && frame->stream_id != 0)
+        nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+    return 0;
+}
+
+static void note_begin(struct tribi_grpc_conn *conn, int32_t id)
+{
+    if (id > conn->newest + 2)
+        conn->skipped = id - 2;
+    conn->newest = id;
+}
+
+static void note_reset(struct tribi_grpc_conn *conn, int32_t id)
+{
+    conn->ended[conn->ended_next++ % (sizeof(conn->ended) / sizeof(conn->ended[0]))] = id;
+}
+
 /* ---- Receiving --------------------------------------------------------------------------------------------------- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -120,6 +150,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
             stream->header_bytes = 0;
         return 0;
     }
+    note_begin(conn, frame->hd.stream_id);
     if (tribi_grpc_stream_new(conn, &stream, NULL) != TRIB_OK)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     stream->id = frame->hd.stream_id;
@@ -163,6 +194,7 @@ static void on_headers(struct trib_grpc_call *stream, const nghttp2_frame *frame
 static void remote_end(struct trib_grpc_call *stream)
 {
     stream->remote_end = true;
+    tribi_grpc_refuse(stream);
     if (stream->failed == 0 && (stream->in.in_message || stream->in.prefix_len > 0))
         tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "the stream ended inside a message");
     else if (stream->failed == 0 && !stream->conn->server && stream->grpc_status < 0)
@@ -197,6 +229,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         break;
     case NGHTTP2_PING:
         tribi_grpc_pinged(conn, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0, frame->ping.opaque_data);
+        break;
+    case NGHTTP2_RST_STREAM:
+        note_reset(conn, frame->hd.stream_id);
         break;
     case NGHTTP2_GOAWAY:
         conn->peer_going_away = true;
@@ -233,6 +268,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
     (void)flags;
     conn->pings = 0;
+    if (stream != NULL && stream->refused && nghttp2_session_get_stream_effective_recv_data_length(session, id) > REFUSED_MAX)
+        tribi_grpc_refuse(stream);
     if (stream == NULL || stream->failed != 0 || atomic_load_explicit(&stream->cancelled, memory_order_relaxed) || stream->ignores)
         return 0;
     rc = tribi_grpc_deliver(stream, data, len);
@@ -275,6 +312,7 @@ static nghttp2_session_callbacks *make_callbacks(void)
     nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, frame_length);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
