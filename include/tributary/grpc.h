@@ -83,6 +83,12 @@ TRIB_API bool trib_grpc_call_trailer(const struct trib_grpc_call *call, size_t i
  * the call. TRIB_AGAIN: it has not ended. */
 TRIB_API int trib_grpc_call_status(const struct trib_grpc_call *call, int *ret_code, const char **ret_text);
 
+/* Runs fn(arg) once on `base` when the call has ended, whoever ended it: a reset, a lost connection, its deadline, a cancel, or both
+ * sides' finish. For a handler that neither reads nor writes meanwhile, and would not learn of it. NULL as fn ends it; so does freeing the
+ * channel. TRIB_ERR_USAGE: the connection is bound to another event_base. */
+TRIB_API int trib_grpc_call_watch(struct trib_grpc_call *call, struct event_base *base, trib_ready_fn *fn, void *arg,
+                                  struct trib_error *err);
+
 /* Server: metadata of the response, before the first message; it goes with the first one, or at once with trib_grpc_call_begin(). Copied.
  * TRIB_ERR_USAGE: too late, a name that is gRPC's own, or a value that cannot be sent. */
 TRIB_API int trib_grpc_call_add_metadata(struct trib_grpc_call *call, const struct trib_grpc_entry *entry, struct trib_error *err);

@@ -120,6 +120,18 @@ int trib_grpc_call_compress(struct trib_grpc_call *call, bool on, struct trib_er
     return rc;
 }
 
+int trib_grpc_call_watch(struct trib_grpc_call *call, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
+{
+    int rc;
+
+    if (fn != NULL && base == NULL)
+        return trib_error_set(err, TRIB_ERR_USAGE, 0, "watch gRPC %s: the event_base is NULL", call->path);
+    pthread_mutex_lock(&call->conn->lock);
+    rc = tribi_grpc_watch(&call->sides[TRIBI_GRPC_ENDED], base, fn, arg, err);
+    pthread_mutex_unlock(&call->conn->lock);
+    return rc;
+}
+
 bool trib_grpc_call_was_compressed(const struct trib_grpc_call *call)
 {
     return call->in.read_compressed;

@@ -475,6 +475,7 @@ static void grpc_close(void *self)
     stream->ignores = true;
     tribi_grpc_watch(&stream->sides[0], NULL, NULL, NULL, NULL);
     tribi_grpc_watch(&stream->sides[1], NULL, NULL, NULL, NULL);
+    tribi_grpc_watch(&stream->sides[TRIBI_GRPC_ENDED], NULL, NULL, NULL, NULL);
     if (stream->timer != NULL)
         event_del(stream->timer);
     trib_free(stream->timer);
@@ -512,6 +513,8 @@ bool tribi_grpc_side_ready(struct tribi_grpc_side *side)
 
     if (is_cancelled(stream) || stream->failed != 0 || stream->closed || stream->conn->lost)
         return true;
+    if (side == &stream->sides[TRIBI_GRPC_ENDED])
+        return false;
     if (side == &stream->sides[TRIB_READABLE])
         return stream->in.count > 0 || stream->remote_end;
     if (out->refused || stream->conn->out_broken || out->sent > out->told)

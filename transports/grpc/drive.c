@@ -47,6 +47,21 @@ static void wake_driver(struct tribi_grpc_conn *conn)
     }
 }
 
+static void tell(struct tribi_grpc_side *side)
+{
+    struct tribi_grpc_conn *conn = side->stream->conn;
+
+    if (side->fn == NULL || side->due || !tribi_grpc_side_ready(side))
+        return;
+    if (on_base(conn)) {
+        event_active(side->event, EV_TIMEOUT, 0);
+        return;
+    }
+    side->due = true;
+    conn->due++;
+    tribi_grpc_ring(conn);
+}
+
 void tribi_grpc_notify(struct trib_grpc_call *stream, enum trib_direction direction)
 {
     struct tribi_grpc_conn *conn = stream->conn;
@@ -56,17 +71,9 @@ void tribi_grpc_notify(struct trib_grpc_call *stream, enum trib_direction direct
         pthread_cond_signal(&side->cond);
     else if (conn->driving && conn->driver == side)
         wake_driver(conn);
-    if (side->fn == NULL || side->due)
-        return;
-    if (!tribi_grpc_side_ready(side))
-        return;
-    if (on_base(conn)) {
-        event_active(side->event, EV_TIMEOUT, 0);
-        return;
-    }
-    side->due = true;
-    conn->due++;
-    tribi_grpc_ring(conn);
+    tell(side);
+    if (direction == TRIB_READABLE) /* an end is something to read */
+        tell(&stream->sides[TRIBI_GRPC_ENDED]);
 }
 
 void tribi_grpc_notify_writers(struct tribi_grpc_conn *conn)
@@ -187,7 +194,7 @@ void tribi_grpc_hand_over(struct tribi_grpc_conn *conn)
 static void run_due(struct tribi_grpc_conn *conn)
 {
     for (struct trib_grpc_call *stream = conn->streams; stream != NULL && conn->due > 0; stream = stream->next)
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < TRIBI_GRPC_SIDES; i++) {
             struct tribi_grpc_side *side = &stream->sides[i];
 
             if (!side->due)

@@ -120,7 +120,10 @@ struct tribi_grpc_out {
     struct tribi_grpc_deflate *deflate;
 };
 
-/* One of the two ways to wait on a stream. */
+/* Besides the two of enum trib_direction: the call has ended, however. */
+enum { TRIBI_GRPC_ENDED = 2, TRIBI_GRPC_SIDES = 3 };
+
+/* One of the ways to wait on a stream. */
 struct tribi_grpc_side {
     struct trib_grpc_call *stream;
     bool waiting;             /* a thread sleeps */
@@ -141,7 +144,7 @@ struct trib_grpc_call {
     struct trib_budget *budget;
     struct tribi_grpc_credit *credit;
     struct trib_grpc_call *next, **link; /* of the connection */
-    struct tribi_grpc_side sides[2];        /* by enum trib_direction */
+    struct tribi_grpc_side sides[TRIBI_GRPC_SIDES];        /* by enum trib_direction */
     struct tribi_grpc_in in;
     struct tribi_grpc_out out;
 

@@ -37,6 +37,7 @@ int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **
     stream->deadline = TRIB_FOREVER;
     side_init(&stream->sides[0], stream);
     side_init(&stream->sides[1], stream);
+    stream->sides[TRIBI_GRPC_ENDED].stream = stream; /* nobody sleeps on it */
     stream->next = conn->streams;
     stream->link = &conn->streams;
     if (stream->next != NULL)
