@@ -8,6 +8,8 @@ our_server=$TRIB_BUILD/tests/interop/grpc/server
 our_client=$TRIB_BUILD/tests/interop/grpc/client
 CASE_SECONDS=${CASE_SECONDS:-60}
 
+# ::1, where this machine has it
+ipv6=$(grep -q '^0*1 .* lo$' /proc/net/if_inet6 2>/dev/null && echo ::1)
 work=$(mktemp -d) || exit 99
 passed=0
 failed=0
@@ -67,6 +69,44 @@ start() {
     line=$(head -n 1 "$work/$name.out")
 }
 
+# bracketed HOST: as it stands in a URI
+bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }
+
+# free_port: a port of TCP on which nobody listens, below those that the system hands out
+free_port() {
+    tries=0
+    while [ "$tries" -lt 50 ]; do
+        tries=$((tries + 1))
+        port=$((20000 + ($(od -An -N2 -tu2 /dev/urandom) % 10000)))
+        listens "$port" || break
+    done
+    echo "$port"
+}
+
+# listens PORT: somebody does, on any address (0A in the kernel's table)
+listens() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -qi "^ *[0-9]*: [0-9A-F]*:$(printf '%04X' "$1") [0-9A-F]*:0000 0A"
+}
+
+# start_silent NAME PORT COMMAND...: as start, for a server that prints nothing
+start_silent() {
+    name=$1 port=$2
+    shift 2
+    "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null &
+    server=$!
+    servers="$servers $server"
+    tries=0
+    until listens "$port"; do
+        if ! kill -0 "$server" 2>/dev/null || [ "$tries" -ge 600 ]; then
+            printf '%s did not start:\n' "$name"
+            tail -n 12 "$work/$name.err"
+            exit 99
+        fi
+        tries=$((tries + 1))
+        sleep 0.05
+    done
+}
+
 # end_server NAME PID: asks it to end by SIGTERM; a case, which fails if that takes more than 10 s or it ends with another code than 0
 end_server() {
     kill -TERM "$2" 2>/dev/null
@@ -86,7 +126,7 @@ ended() {
     servers=$(printf '%s' "$servers" | sed "s/ $2\$//; s/ $2 / /")
     [ "$code" -eq 0 ] && { pass "$1: the server ends"; return 0; }
     fail "$1: the server ended with $code"
-    tail -n 12 "$work/$1.err" | sed 's/^/    | /'
+    tail -n 12 "$work"/*.err | sed 's/^/    | /'
     return 1
 }
 
@@ -118,4 +158,107 @@ our_client_on() {
     for one in "$@"; do
         check "our client, $one" "$our_client" --uri "$uri" --test_case "$one"
     done
+}
+
+# ---- Peers that have all cases in one program, over every kind of address ----
+# CLIENT URI CASE...: prints "pass  CASE", "FAIL  CASE: why" or "skip  CASE: why" for each; INTEROP_SERVER_PID names the server.
+# SERVER URI: as ours.
+
+# without LIST WORD...: the list without the words
+without() {
+    list=" $(printf '%s ' $1)"
+    shift
+    for word in "$@"; do
+        list=$(printf '%s' "$list" | sed "s/ $word / /")
+    done
+    printf '%s' "$list"
+}
+
+# place_of URI: for people
+place_of() {
+    case $1 in
+    grpc+unix:@*) echo 'an abstract name' ;;
+    grpc+unix:*) echo 'a path' ;;
+    *'['*) echo '[::1]' ;;
+    *) echo 127.0.0.1 ;;
+    esac
+}
+
+places="grpc+unix:$work/socket grpc+unix:@tributary-interop-$$ grpc+tcp:127.0.0.1:0 grpc+tcp:[::1]:0"
+
+# cases_of LABEL CASES COMMAND...: runs the client once for all cases; one that it says nothing of has failed
+cases_of() {
+    label=$1 wanted=$2 result=0
+    shift 2
+    # Unquoted: one word for each case.
+    # shellcheck disable=SC2086
+    timeout -k 5 "$((CASE_SECONDS * 3))" "$@" $wanted >"$work/cases.out" 2>"$work/cases.err" </dev/null
+    code=$?
+    for one in $wanted; do
+        said=$(grep -E "^(pass|FAIL|skip)  $one( |:|\$)" "$work/cases.out" | head -n 1)
+        case $said in
+        pass*) pass "$label, $one" ;;
+        skip*) skip "$label, ${said#skip  }" ;;
+        FAIL*) fail "$label, ${said#FAIL  }"; result=1 ;;
+        *) fail "$label, $one: the client ended before it, with exit code $code"; result=1 ;;
+        esac
+    done
+    [ "$result" -eq 0 ] || cat "$work/cases.out" "$work/cases.err" | grep -av '^pass' | tail -n 40 | sed 's/^/    | /'
+    return $result
+}
+
+# client_everywhere LABEL CASES CLIENT...: the last case ends our server
+client_everywhere() {
+    peer=$1 list=$2
+    shift 2
+    for where in $places; do
+        start ours "$our_server" "$where"
+        over="$peer client over $(place_of "$where")"
+        if INTEROP_SERVER_PID=$server cases_of "$over" "$list graceful_shutdown" "$@" "$line"; then
+            ended "$over" "$server"
+        else
+            end_server "$over" "$server"
+        fi
+    done
+}
+
+# server_everywhere LABEL CASES SERVER...: likewise for a server of theirs
+server_everywhere() {
+    peer=$1 list=$2
+    shift 2
+    for where in $places; do
+        start theirs "$@" "$where"
+        over="our client over $(place_of "$where") to $peer"
+        for one in $list; do
+            check "$over, $one" "$our_client" --uri "$line" --test_case "$one"
+        done
+        if check "$over, graceful_shutdown" "$our_client" --uri "$line" --test_case graceful_shutdown --pid "$server"; then
+            ended "$over" "$server"
+        else
+            end_server "$over" "$server"
+        fi
+    done
+}
+
+# peer_client_on ADDRESS OUR-PID "COMMAND" CASE...: each case as COMMAND ADDRESS CASE, in the end graceful_shutdown of our server
+peer_client_on() {
+    address=$1 ours=$2 command=$3
+    shift 3
+    for one in "$@"; do
+        # Unquoted: a command and its first arguments.
+        # shellcheck disable=SC2086
+        check "$one" $command "$address" "$one"
+    done
+    # shellcheck disable=SC2086
+    check graceful_shutdown $command "$address" graceful_shutdown "$ours"
+    ended "our server" "$ours"
+}
+
+# our_client_drains URI PID CASE...: our client's cases, in the end graceful_shutdown of the peer's server
+our_client_drains() {
+    uri=$1 pid=$2
+    shift 2
+    our_client_on "$uri" "$@"
+    check "our client, graceful_shutdown" "$our_client" --uri "$uri" --test_case graceful_shutdown --pid "$pid"
+    ended "the peer's server" "$pid"
 }

@@ -79,6 +79,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     conn->clock.strikes = 0;
+    conn->pings = 0; /* grpc-go measures with a PING what it received */
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
     stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
