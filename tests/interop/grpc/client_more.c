@@ -178,7 +178,7 @@ static void cancel_by_server(struct peer *peer)
     call_end(call);
 }
 
-/* true: the server refuses new calls. */
+/* true: the server refuses new calls. C-core resets those that it had accepted and not begun. */
 static bool refused(struct peer *peer)
 {
     struct trib_grpc_call_options options = TRIB_GRPC_CALL_OPTIONS_INIT;
@@ -192,7 +192,7 @@ static bool refused(struct peer *peer)
     if (trib_writer_finish(trib_channel_writer(trib_grpc_call_channel(call)), 0, NULL, NULL) == TRIB_OK)
         code = call_status(call, &text);
     call_end(call);
-    if (code != 0 && code != TRIB_GRPC_UNAVAILABLE)
+    if (code != 0 && code != TRIB_GRPC_UNAVAILABLE && code != TRIB_GRPC_CANCELLED)
         give_up("a new call got status %s", trib_grpc_code_name(code));
     return code != 0;
 }
