@@ -14,6 +14,7 @@ tributaryinclude_HEADERS = \
 	include/tributary/transports.h \
 	include/tributary/fd.h \
 	include/tributary/grpc.h \
+	include/tributary/grpc_services.h \
 	include/tributary/arrow.h \
 	include/tributary/message.h \
 	include/tributary/spark.h \

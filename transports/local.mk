@@ -17,16 +17,22 @@ libtributary_core_la_SOURCES += \
 	transports/grpc/clock.c \
 	transports/grpc/coding.c \
 	transports/grpc/conn.c \
+	transports/grpc/descriptors.c \
 	transports/grpc/drive.c \
 	transports/grpc/grpc-internal.h \
 	transports/grpc/headers.c \
+	transports/grpc/health.c \
 	transports/grpc/in.c \
 	transports/grpc/metadata.c \
 	transports/grpc/out.c \
 	transports/grpc/owner-internal.h transports/grpc/owner.c \
 	transports/grpc/pieces.c \
+	transports/grpc/proto-internal.h transports/grpc/proto.c \
+	transports/grpc/reflection.c \
 	transports/grpc/server.c \
 	transports/grpc/session.c \
 	transports/grpc/stream.c \
+	transports/grpc/symbols-internal.h transports/grpc/symbols.c \
+	transports/grpc/talk-internal.h transports/grpc/talk.c \
 	transports/grpc/transport.c \
 	transports/grpc/wire-internal.h transports/grpc/wire.c

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "transports/grpc/talk-internal.h"
+
 enum { BACK_OFF_MS = 50 };
 
 struct method {
@@ -32,6 +34,7 @@ struct trib_grpc_server {
     struct trib_channel_options options;
     struct trib_grpc_settings settings;
     struct method *methods;
+    struct tribi_grpc_services services;
     struct port *ports;
     bool draining;
     trib_ready_fn *drained;
@@ -52,6 +55,25 @@ static struct method *find(struct trib_grpc_server *server, const char *path)
             return method;
     }
     return fallback;
+}
+
+bool tribi_grpc_server_has(const struct trib_grpc_server *server, const char *service, size_t len)
+{
+    for (const struct method *method = server->methods; method != NULL; method = method->next)
+        if (method->path == NULL ||
+            (strlen(method->path) > len + 1 && memcmp(method->path + 1, service, len) == 0 && method->path[1 + len] == '/'))
+            return true;
+    return false;
+}
+
+struct tribi_grpc_services *tribi_grpc_server_services(struct trib_grpc_server *server)
+{
+    return &server->services;
+}
+
+struct event_base *tribi_grpc_server_base(struct trib_grpc_server *server)
+{
+    return server->base;
 }
 
 static bool served(void *arg, const char *path)
@@ -355,6 +377,8 @@ void trib_grpc_server_drain(struct trib_grpc_server *server, trib_ready_fn *fn, 
         tribi_grpc_conn_drain(conn);
         pthread_mutex_unlock(&conn->lock);
     }
+    tribi_grpc_health_close(server->services.health);
+    tribi_grpc_reflection_close(server->services.reflection);
     /* Calls may end on other threads: a look now and then finds the last one gone. */
     event_del(server->tick);
     event_add(server->tick, &period);
@@ -387,6 +411,8 @@ void trib_grpc_server_free(struct trib_grpc_server *server)
 {
     if (server == NULL)
         return;
+    tribi_grpc_health_free(server->services.health);
+    tribi_grpc_reflection_free(server->services.reflection);
     drop_event(&server->tick);
     for (struct tribi_grpc_conn *conn = server->owner.conns; conn != NULL; conn = conn->next)
         hang_up(conn);
