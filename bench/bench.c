@@ -24,10 +24,11 @@ void bench_die(const char *format, ...)
 
 /* ---- The command line ----------------------------------------------------------------------------------------- */
 
-static const char usage[] = "usage: %s [--rounds N] [--quick] [--only TEXT] [--peer COMMAND]\n"
+static const char usage[] = "usage: %s [--rounds N] [--quick] [--only TEXT] [--size BYTES] [--peer COMMAND]\n"
                             "  --rounds N   rounds of each measure, 9 to 101 (default 11)\n"
                             "  --quick      3 rounds of a tenth of the work: shows that it runs, not how fast\n"
                             "  --only TEXT  measures whose name contains TEXT\n"
+                            "  --size BYTES messages of this size\n"
                             "  --peer COMMAND  chunks: prints a figure beside which ours is set; then nothing else is measured\n"
                             "  --head       prints the line above the measures, and ends\n";
 
@@ -64,6 +65,8 @@ void bench_parse(int argc, char **argv, struct bench_options *ret_options)
             options.quick = true;
         } else if (strcmp(argv[i], "--only") == 0) {
             options.only = value_of(argc, argv, &i);
+        } else if (strcmp(argv[i], "--size") == 0) {
+            options.size = strtoul(value_of(argc, argv, &i), NULL, 10);
         } else if (strcmp(argv[i], "--peer") == 0) {
             options.peer = value_of(argc, argv, &i);
         } else if (strcmp(argv[i], "--head") == 0) {

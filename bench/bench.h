@@ -12,6 +12,7 @@ struct bench_options {
     unsigned rounds;  /* at least 9, but for --quick */
     bool quick;       /* a tenth of the work in 3 rounds: shows that everything runs, not how fast */
     const char *only; /* measures whose name contains this */
+    size_t size;      /* throughput: messages of this size alone; 0: all */
     const char *peer; /* chunks: a command that prints reads a second, to be set beside ours */
 };
 

@@ -196,7 +196,7 @@ void bench_throughput(const struct bench_options *options, const struct bench_co
     struct bench_watch watch = {.repeats_left = 4 * options->rounds};
     struct bench_result ours, theirs;
 
-    if (work.size < comparison->from || !bench_wanted(options, rate.name))
+    if (work.size < comparison->from || (options->size != 0 && options->size != work.size) || !bench_wanted(options, rate.name))
         return;
     run.count = bytes / work.size;
     run.warm_up = run.count / 8 > 2 ? run.count / 8 : 2;

@@ -33,6 +33,7 @@ int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops,
     conn->wake = conn->bell = (struct tribi_wake)TRIBI_WAKE_NONE;
     conn->ahead = 65536;
     conn->incoming_last = &conn->incoming_first;
+    conn->due_last = &conn->due_first;
     conn->clock = (struct tribi_grpc_clock){ .inside = true };
     tribi_grpc_configure(conn, NULL);
     *ret_conn = conn;

@@ -34,7 +34,7 @@ void tribi_grpc_ring(struct tribi_grpc_conn *conn)
     if (conn->base == NULL)
         return;
     if (on_base(conn)) /* perhaps inside the callback of another stream, which reads for all */
-        event_active(conn->woken, EV_READ, 0);
+        event_active(conn->woken, EV_TIMEOUT, 0);
     else
         tribi_wake_set(&conn->bell);
 }
@@ -47,19 +47,32 @@ static void wake_driver(struct tribi_grpc_conn *conn)
     }
 }
 
+/* The base is to run the side's callback, if it is armed; where the base handles the connection just now, it looks by itself. */
 static void tell(struct tribi_grpc_side *side)
 {
     struct tribi_grpc_conn *conn = side->stream->conn;
 
-    if (side->fn == NULL || side->due || !tribi_grpc_side_ready(side))
+    if (side->fn == NULL || side->due_link != NULL || !tribi_grpc_side_ready(side))
         return;
-    if (on_base(conn)) {
-        event_active(side->event, EV_TIMEOUT, 0);
-        return;
-    }
-    side->due = true;
+    side->due_next = NULL;
+    side->due_link = conn->due_last;
+    *conn->due_last = side;
+    conn->due_last = &side->due_next;
     conn->due++;
-    tribi_grpc_ring(conn);
+    if (!conn->handling)
+        tribi_grpc_ring(conn);
+}
+
+static void not_due(struct tribi_grpc_side *side)
+{
+    struct tribi_grpc_conn *conn = side->stream->conn;
+
+    if (side->due_link == NULL)
+        return;
+    *side->due_link = side->due_next;
+    *(side->due_next != NULL ? &side->due_next->due_link : &conn->due_last) = side->due_link;
+    side->due_link = NULL;
+    conn->due--;
 }
 
 void tribi_grpc_notify(struct trib_grpc_call *stream, enum trib_direction direction)
@@ -191,90 +204,108 @@ void tribi_grpc_hand_over(struct tribi_grpc_conn *conn)
 
 /* ---- An event_base ----------------------------------------------------------------------------------------------- */
 
+/* Callbacks run without the lock; each may arm anew, end its stream, or let go of the whole connection but for our reference. Those that become
+ * due meanwhile have their turn later. */
 static void run_due(struct tribi_grpc_conn *conn)
 {
-    for (struct trib_grpc_call *stream = conn->streams; stream != NULL && conn->due > 0; stream = stream->next)
-        for (int i = 0; i < TRIBI_GRPC_SIDES; i++) {
-            struct tribi_grpc_side *side = &stream->sides[i];
+    for (unsigned n = conn->due; n > 0 && conn->due > 0; n--) {
+        struct tribi_grpc_side *side = conn->due_first;
+        trib_ready_fn *fn = side->fn;
+        void *arg = side->arg;
 
-            if (!side->due)
-                continue;
-            side->due = false;
-            conn->due--;
-            if (side->fn != NULL)
-                event_active(side->event, EV_TIMEOUT, 0);
-        }
+        not_due(side);
+        side->fn = NULL;
+        pthread_mutex_unlock(&conn->lock);
+        if (fn != NULL)
+            fn(arg);
+        pthread_mutex_lock(&conn->lock);
+        conn->base_thread = pthread_self();
+    }
 }
 
-/* The handlers of a server run without the lock; afterwards the connection may be gone. */
-static void after_events(struct tribi_grpc_conn *conn)
+/* Whoever is concerned by what came: handlers of new calls, callbacks. */
+static void dispatch(struct tribi_grpc_conn *conn)
 {
     struct tribi_grpc_owner *owner = conn->owner;
-    bool served = conn->base_owned && owner != NULL && (conn->incoming_first != NULL || conn->lost || conn->finished);
 
-    run_due(conn);
-    pthread_mutex_unlock(&conn->lock);
-    if (served)
+    if (conn->base_owned && owner != NULL && (conn->incoming_first != NULL || conn->lost || conn->finished)) {
+        pthread_mutex_unlock(&conn->lock);
         tribi_grpc_owner_serve(owner, conn);
+        pthread_mutex_lock(&conn->lock);
+        conn->base_thread = pthread_self();
+    }
+    run_due(conn);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* An event of the base is handled between these two; what is sent meanwhile leaves together at the end. */
+static struct tribi_grpc_conn *enter(void *arg)
 {
     struct tribi_grpc_conn *conn = arg;
-    int rc = TRIB_OK;
 
-    (void)fd, (void)what;
     pthread_mutex_lock(&conn->lock);
     conn->base_thread = pthread_self();
-    for (int i = 0; i < ROUNDS && rc == TRIB_OK; i++)
-        rc = tribi_grpc_receive(conn);
+    conn->refs++;
+    conn->handling = true;
+    return conn;
+}
+
+static void leave(struct tribi_grpc_conn *conn)
+{
+    tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+    dispatch(conn);
+    conn->handling = false;
     tribi_grpc_flush(conn);
     tribi_grpc_settle(conn);
     if (conn->lost && conn->readable != NULL)
         event_del(conn->readable);
-    after_events(conn);
+    if (conn->due > 0 || (conn->base_owned && conn->lost))
+        tribi_grpc_ring(conn);
+    tribi_grpc_conn_unref_unlock(conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct tribi_grpc_conn *conn = enter(arg);
+    bool more = true;
+
+    (void)fd, (void)what;
+    for (int i = 0; i < ROUNDS && more && conn->base != NULL; i++) {
+        more = tribi_grpc_receive(conn) == TRIB_OK && conn->more;
+        dispatch(conn);
+    }
+    leave(conn);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
-    struct tribi_grpc_conn *conn = arg;
+    struct tribi_grpc_conn *conn = enter(arg);
 
     (void)fd, (void)what;
-    pthread_mutex_lock(&conn->lock);
-    conn->base_thread = pthread_self();
     conn->writable_added = false;
-    tribi_grpc_flush(conn);
-    tribi_grpc_settle(conn);
-    after_events(conn);
+    leave(conn);
 }
 
 static void on_bell(evutil_socket_t fd, short what, void *arg)
 {
-    struct tribi_grpc_conn *conn = arg;
+    struct tribi_grpc_conn *conn = enter(arg);
 
-    (void)fd, (void)what;
-    pthread_mutex_lock(&conn->lock);
-    conn->base_thread = pthread_self();
-    clear(&conn->bell);
-    tribi_grpc_flush(conn);
-    tribi_grpc_settle(conn);
-    after_events(conn);
+    (void)fd;
+    if ((what & EV_READ) != 0)
+        clear(&conn->bell);
+    leave(conn);
 }
 
 static void on_clock(evutil_socket_t fd, short what, void *arg)
 {
-    struct tribi_grpc_conn *conn = arg;
+    struct tribi_grpc_conn *conn = enter(arg);
 
     (void)fd, (void)what;
-    pthread_mutex_lock(&conn->lock);
-    conn->base_thread = pthread_self();
     for (int i = 0, rc = TRIB_OK; i < ROUNDS && rc == TRIB_OK; i++)
         rc = tribi_grpc_receive(conn);
     tribi_grpc_clock_look(conn);
-    tribi_grpc_flush(conn);
-    tribi_grpc_settle(conn);
     tribi_grpc_clock_arm(conn);
-    after_events(conn);
+    leave(conn);
 }
 
 void tribi_grpc_want_out(struct tribi_grpc_conn *conn)
@@ -358,35 +389,14 @@ int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struc
 
 /* ---- Watches ----------------------------------------------------------------------------------------------------- */
 
-static void on_ready(evutil_socket_t fd, short what, void *arg)
-{
-    struct tribi_grpc_side *side = arg;
-    struct tribi_grpc_conn *conn = side->stream->conn;
-    trib_ready_fn *fn;
-
-    (void)fd, (void)what;
-    pthread_mutex_lock(&conn->lock);
-    conn->base_thread = pthread_self();
-    fn = side->fn;
-    side->fn = NULL;
-    pthread_mutex_unlock(&conn->lock);
-    if (fn == NULL)
-        return;
-    fn(side->arg); /* may arm again, or free the channel */
-}
-
 static void disarm(struct tribi_grpc_side *side)
 {
     struct tribi_grpc_conn *conn = side->stream->conn;
 
     side->fn = NULL;
-    if (side->due) {
-        side->due = false;
-        conn->due--;
-    }
-    if (side->event == NULL)
+    not_due(side);
+    if (side->base == NULL)
         return;
-    drop_event(&side->event);
     side->base = NULL;
     if (--conn->armed == 0 && !conn->base_owned)
         tribi_grpc_unbind(conn);
@@ -397,7 +407,7 @@ int tribi_grpc_watch(struct tribi_grpc_side *side, struct event_base *base, trib
     struct tribi_grpc_conn *conn = side->stream->conn;
     int rc;
 
-    if (fn == NULL || (side->event != NULL && side->base != base))
+    if (fn == NULL || (side->base != NULL && side->base != base))
         disarm(side);
     if (fn == NULL)
         return TRIB_OK;
@@ -405,19 +415,10 @@ int tribi_grpc_watch(struct tribi_grpc_side *side, struct event_base *base, trib
     if (rc != TRIB_OK)
         return rc;
     conn->base_thread = pthread_self();
-    if (side->event == NULL) {
-        side->event = make_event(base, -1, 0, on_ready, side);
-        if (side->event == NULL) {
-            if (conn->armed == 0 && !conn->base_owned)
-                tribi_grpc_unbind(conn);
-            return trib_error_set(err, TRIB_ERR_NOMEM, 0, "watch a gRPC channel: no memory");
-        }
-        side->base = base;
-        conn->armed++;
-    }
+    conn->armed += side->base == NULL;
+    side->base = base;
     side->fn = fn;
     side->arg = arg;
-    if (tribi_grpc_side_ready(side))
-        event_active(side->event, EV_TIMEOUT, 0);
+    tell(side);
     return TRIB_OK;
 }

@@ -129,11 +129,10 @@ struct tribi_grpc_side {
     bool waiting;             /* a thread sleeps */
     pthread_cond_t cond;
     struct tribi_grpc_side *next, **link; /* among those that sleep */
-    bool due;                 /* fn is to run, and the base does not know yet */
     trib_ready_fn *fn;        /* armed */
     void *arg;
-    struct event *event;      /* of `base`, runs fn */
-    struct event_base *base;
+    struct event_base *base;  /* where fn runs; NULL: it was never armed */
+    struct tribi_grpc_side *due_next, **due_link; /* among those whose fn is to run */
 };
 
 struct trib_grpc_call {
@@ -228,6 +227,7 @@ struct tribi_grpc_conn {
     struct trib_chunk *scratch;
     size_t scratch_fill;
     size_t ahead;
+    bool more;                    /* the last system call brought as much as it could */
     struct tribi_grpc_scan scan;
     uint64_t received;            /* bytes, */
     uint64_t frames;              /* and whole frames, or blocks of headers */
@@ -275,7 +275,9 @@ struct tribi_grpc_conn {
     struct event *readable, *writable, *woken;
     bool writable_added;
     struct tribi_wake bell;         /* to the base */
-    unsigned due;                   /* sides that are */
+    struct tribi_grpc_side *due_first, **due_last; /* sides whose callback is to run */
+    unsigned due;
+    bool handling;                  /* the base handles an event: what is to be sent from there is gathered meanwhile */
 
     /* its owner */
     struct tribi_grpc_owner *owner; /* NULL: none (any more) */

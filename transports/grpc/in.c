@@ -418,6 +418,15 @@ static int feed_copied(struct tribi_grpc_conn *conn, struct plan *plan, size_t i
     return rc;
 }
 
+static size_t room_of(const struct plan *plan)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < plan->count; i++)
+        room += plan->iov[i].iov_len;
+    return room;
+}
+
 static int feed_all(struct tribi_grpc_conn *conn, struct plan *plan, size_t got)
 {
     size_t scratch = plan->count - 1;
@@ -478,6 +487,7 @@ int tribi_grpc_receive(struct tribi_grpc_conn *conn)
         conn->calls_in++;
         n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
+    conn->more = n > 0 && (size_t)n == room_of(&plan);
     if (n < 0 && errno == EAGAIN)
         rc = TRIB_AGAIN;
     else

@@ -70,14 +70,16 @@ static void account(struct tribi_grpc_conn *conn, size_t sent)
         struct tribi_grpc_piece *piece = tribi_grpc_pieces_at(&conn->out, i);
         size_t n = piece->view.len < left ? piece->view.len : left;
 
-        if (piece->owner != NULL)
-            piece->owner->out.sent += n;
-        if (piece->owner != NULL && piece->owner != told) {
+        if (piece->owner != NULL) {
+            if (told != NULL && told != piece->owner)
+                tribi_grpc_notify(told, TRIB_WRITABLE);
             told = piece->owner;
-            tribi_grpc_notify(told, TRIB_WRITABLE);
+            told->out.sent += n;
         }
         left -= n;
     }
+    if (told != NULL) /* once all of its bytes are counted */
+        tribi_grpc_notify(told, TRIB_WRITABLE);
     tribi_grpc_pieces_pop(&conn->out, sent);
 }
 
