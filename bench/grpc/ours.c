@@ -1,0 +1,139 @@
+/* Messages in the data envelope, UdfRequest{data = DataRequest{data = bytes}}: a tag and a length, twice. */
+#include "bench/grpc/ours.h"
+
+#include <string.h>
+
+#include "bench/bench.h"
+
+enum { OUTER_TAG = 0x12, INNER_TAG = 0x0a };
+
+int ours_check(int rc, const struct trib_error *err)
+{
+    if (rc < 0)
+        bench_die("ours: %s", err->message);
+    return rc;
+}
+
+void ours_open(struct ours_stream *stream, struct trib_grpc_call *call)
+{
+    memset(stream, 0, sizeof(*stream));
+    stream->call = call;
+    stream->channel = trib_grpc_call_channel(call);
+    stream->reader = trib_channel_reader(stream->channel);
+    stream->writer = trib_channel_writer(stream->channel);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------------ */
+
+/* A byte of the envelope: tags are checked, lengths added up; the inner one is what is left. */
+static void step(struct ours_stream *stream, uint8_t byte)
+{
+    static const uint8_t tags[] = {OUTER_TAG, 0, INNER_TAG, 0};
+
+    if (tags[stream->field] != 0) {
+        if (byte != tags[stream->field])
+            bench_die("ours: 0x%02x instead of a DataRequest", byte);
+        stream->field++;
+        return;
+    }
+    if (stream->shift > 28)
+        bench_die("ours: a length of more than 5 bytes");
+    stream->value |= (size_t)(byte & 0x7f) << stream->shift;
+    stream->shift += 7;
+    if (byte >= 0x80)
+        return;
+    stream->left = stream->value;
+    stream->value = stream->shift = 0;
+    stream->field++;
+}
+
+int ours_read(struct ours_stream *stream, struct trib_view *ret_payload)
+{
+    struct trib_error err;
+    uint8_t byte;
+    int rc;
+
+    while (stream->field < 4) {
+        rc = ours_check(trib_reader_u8(stream->reader, &byte, &err), &err);
+        if (rc != TRIB_OK)
+            return rc;
+        step(stream, byte);
+    }
+    rc = ours_check(trib_reader_take(stream->reader, stream->left, ret_payload, &err), &err);
+    if (rc == TRIB_EOF)
+        bench_die("ours: ended inside a message");
+    if (rc == TRIB_OK)
+        stream->field = 0;
+    return rc;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------------------ */
+
+static size_t put_varint(uint8_t *to, size_t value)
+{
+    size_t n = 0;
+
+    for (; value >= 0x80; value >>= 7)
+        to[n++] = (uint8_t)(value | 0x80);
+    to[n++] = (uint8_t)value;
+    return n;
+}
+
+static void make_header(struct ours_stream *stream, size_t len)
+{
+    uint8_t inner[12] = {INNER_TAG};
+    size_t n = 1 + put_varint(inner + 1, len);
+
+    stream->header[0] = OUTER_TAG;
+    stream->header_len = 1 + put_varint(stream->header + 1, n + len);
+    memcpy(stream->header + stream->header_len, inner, n);
+    stream->header_len += n;
+    stream->header_for = len;
+}
+
+/* What of a message comes next; a writer that does not wait may stop behind each. */
+static int write_part(struct ours_stream *stream, struct trib_view payload, struct trib_error *err)
+{
+    switch (stream->part) {
+    case 0:
+        return trib_writer_begin_message(stream->writer, stream->header_len + payload.len, err);
+    case 1:
+        return trib_writer_bytes(stream->writer, stream->header, stream->header_len, err);
+    default:
+        return trib_writer_view(stream->writer, payload, err);
+    }
+}
+
+int ours_write(struct ours_stream *stream, struct trib_view payload)
+{
+    struct trib_error err;
+    int rc;
+
+    if (stream->header_for != payload.len || stream->header_len == 0)
+        make_header(stream, payload.len);
+    for (; stream->part < 3; stream->part++) {
+        rc = ours_check(write_part(stream, payload, &err), &err);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    ours_check(trib_writer_end_message(stream->writer, &err), &err); /* has ended the message, on TRIB_AGAIN too */
+    stream->part = 0;
+    return TRIB_OK;
+}
+
+uint64_t ours_copied(const struct ours_stream *stream)
+{
+    struct trib_reader_stats in = {.size = sizeof(in)};
+    struct trib_writer_stats out = {.size = sizeof(out)};
+
+    trib_reader_stats(stream->reader, &in);
+    trib_writer_stats(stream->writer, &out);
+    return in.copied_crossing + in.copied_aligning + in.copied_into + out.copied;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct peer ours = {ours_connect, ours_measure, ours_serve};
+
+    return peer_main(&ours, argc, argv);
+}

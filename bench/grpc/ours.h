@@ -1,0 +1,47 @@
+/* The library as a peer: messages in the data envelope, over one call. */
+#ifndef TRIBUTARY_BENCH_GRPC_OURS_H
+#define TRIBUTARY_BENCH_GRPC_OURS_H
+
+#include "bench/grpc/peer.h"
+
+#include <tributary/grpc.h>
+#include <tributary/reader.h>
+#include <tributary/writer.h>
+
+#define OURS_PATH "/org.apache.spark.udf.worker.UdfWorker/Execute"
+#define OURS_MODE "bench-mode" /* metadata: "sink", or anything else to be sent back what was sent */
+
+struct ours_stream {
+    struct trib_grpc_call *call;
+    struct trib_channel *channel;
+    struct trib_reader *reader;
+    struct trib_writer *writer;
+    /* The envelope that is being read: which of its four fields comes, and the part of that which has come. */
+    unsigned field, shift;
+    size_t value, left;
+    /* The message that is being written, and which part of it comes next. */
+    unsigned part;
+    uint8_t header[24];
+    size_t header_len, header_for;
+};
+
+void ours_open(struct ours_stream *stream, struct trib_grpc_call *call);
+
+/* The next message's payload, in one piece, borrowed until the next read. TRIB_EOF: the peer has finished. Anything but these and
+ * TRIB_AGAIN ends the process with a message. */
+int ours_read(struct ours_stream *stream, struct trib_view *ret_payload);
+
+/* TRIB_AGAIN: not all of it was taken; call again with the same payload. */
+int ours_write(struct ours_stream *stream, struct trib_view payload);
+
+/* For calls that may not fail. */
+int ours_check(int rc, const struct trib_error *err);
+
+/* Bytes that reader and writer have copied. */
+uint64_t ours_copied(const struct ours_stream *stream);
+
+void *ours_connect(const char *path);
+void ours_measure(void *self, const struct peer_work *work, struct peer_outcome *ret_outcome);
+void ours_serve(const char *path);
+
+#endif

@@ -1,0 +1,284 @@
+/* The engine of the library as a peer.
+ *
+ *  - One way, ping-pong and new streams are blocking calls on the only thread, which drives the connection while it waits.
+ *  - The echo reads and writes by callbacks of an event_base: whichever side gets on. */
+#include "bench/grpc/ours.h"
+
+#include <tributary/chunk.h>
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+
+enum { CLOCK_BYTES = 256 << 10 }; /* the clock is looked at once in so many */
+
+struct engine {
+    struct trib_grpc_client *client;
+    struct event_base *base;
+    struct trib_chunk *payload;
+    struct ours_stream *idle; /* streams that are held open until the next measurement */
+    size_t idle_count;
+};
+
+static uint64_t trips[PEER_TRIPS_MAX];
+
+void *ours_connect(const char *path)
+{
+    struct engine *engine = calloc(1, sizeof(*engine));
+    struct trib_error err;
+    char uri[256];
+
+    if (engine == NULL)
+        bench_die("no memory");
+    snprintf(uri, sizeof(uri), "grpc+unix:%s", path);
+    ours_check(trib_grpc_connect(uri, NULL, &engine->client, &err), &err);
+    engine->base = event_base_new();
+    return engine;
+}
+
+static void begin(struct engine *engine, const char *mode, struct ours_stream *ret_stream)
+{
+    const struct trib_grpc_entry entry = {OURS_MODE, mode, strlen(mode)};
+    struct trib_grpc_call_options options = TRIB_GRPC_CALL_OPTIONS_INIT;
+    struct trib_grpc_call *call;
+    struct trib_error err;
+
+    options.metadata = &entry;
+    options.metadata_count = 1;
+    ours_check(trib_grpc_call(engine->client, OURS_PATH, &options, &call, &err), &err);
+    ours_open(ret_stream, call);
+    trib_writer_cork(ret_stream->writer, true);
+}
+
+static void finish(struct ours_stream *stream)
+{
+    struct trib_error err;
+
+    ours_check(trib_writer_finish(stream->writer, 0, NULL, &err), &err);
+}
+
+/* The stream ends with status 0, and nothing before that. */
+static void end(struct ours_stream *stream)
+{
+    struct trib_view view;
+
+    if (ours_read(stream, &view) != TRIB_EOF)
+        bench_die("ours: more came than was to come");
+    trib_channel_free(stream->channel);
+}
+
+/* ---- One way ------------------------------------------------------------------------------------------------------ */
+
+static void one_way(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
+{
+    size_t step = work->size < CLOCK_BYTES ? CLOCK_BYTES / work->size : 1;
+    struct ours_stream stream;
+    struct trib_view answer;
+    uint64_t counts[2] = {0, 0};
+
+    begin(engine, "sink", &stream);
+    do
+        for (size_t i = 0; i < step; i++)
+            ours_write(&stream, trib_chunk_view(engine->payload));
+    while (bench_now() < work->until);
+    finish(&stream);
+    if (ours_read(&stream, &answer) != TRIB_OK || answer.len < sizeof(counts[0]))
+        bench_die("ours: no answer");
+    memcpy(counts, answer.data, answer.len < sizeof(counts) ? sizeof(counts[0]) : sizeof(counts));
+    outcome->bytes = counts[0];
+    outcome->messages = counts[0] / work->size;
+    outcome->copied = counts[1] + ours_copied(&stream);
+    end(&stream);
+}
+
+/* ---- Echo --------------------------------------------------------------------------------------------------------- */
+
+struct echo {
+    struct engine *engine;
+    const struct peer_work *work;
+    struct ours_stream stream;
+    uint64_t sent, received;
+    bool stopped;
+};
+
+/* A message that the writer took a part of comes first. */
+static bool may_send(const struct echo *echo)
+{
+    return echo->stream.part > 0 || (!echo->stopped && echo->sent - echo->received < echo->work->window);
+}
+
+static void receive(struct echo *echo)
+{
+    struct trib_view view;
+
+    while (echo->sent > echo->received && ours_read(&echo->stream, &view) == TRIB_OK) {
+        if (view.len != echo->work->size)
+            bench_die("ours: a message of %zu bytes came back", view.len);
+        echo->received++;
+    }
+    echo->stopped = echo->stopped || bench_now() >= echo->work->until;
+}
+
+static void turn(struct echo *echo)
+{
+    struct trib_error err;
+    bool room = true;
+
+    do {
+        while (room && may_send(echo)) {
+            room = ours_write(&echo->stream, trib_chunk_view(echo->engine->payload)) == TRIB_OK;
+            echo->sent += room;
+        }
+        room = ours_check(trib_writer_flush(echo->stream.writer, &err), &err) == TRIB_OK && room;
+        receive(echo);
+    } while (room && may_send(echo));
+    if (echo->stopped && echo->received == echo->sent && echo->stream.part == 0)
+        event_base_loopbreak(echo->engine->base);
+}
+
+static void on_readable(struct trib_reader *reader, void *arg)
+{
+    (void)reader;
+    turn(arg);
+}
+
+static void on_writable(struct trib_writer *writer, void *arg)
+{
+    (void)writer;
+    turn(arg);
+}
+
+static void run_echo(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
+{
+    struct echo echo = {.engine = engine, .work = work};
+    struct trib_error err;
+
+    begin(engine, "echo", &echo.stream);
+    ours_check(trib_writer_set_callback(echo.stream.writer, engine->base, on_writable, &echo, &err), &err);
+    ours_check(trib_reader_set_callback(echo.stream.reader, engine->base, on_readable, &echo, &err), &err);
+    event_base_dispatch(engine->base);
+    trib_writer_set_callback(echo.stream.writer, NULL, NULL, NULL, NULL);
+    trib_reader_set_callback(echo.stream.reader, NULL, NULL, NULL, NULL);
+    outcome->messages = echo.received;
+    outcome->bytes = echo.received * work->size;
+    outcome->copied = ours_copied(&echo.stream);
+    finish(&echo.stream);
+    end(&echo.stream);
+}
+
+/* ---- Ping-pong ---------------------------------------------------------------------------------------------------- */
+
+static void ping_pong(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
+{
+    struct ours_stream stream;
+    struct trib_view view;
+    struct trib_error err;
+    size_t count = 0;
+    int64_t before = bench_now(), now;
+
+    begin(engine, "echo", &stream);
+    do {
+        ours_write(&stream, trib_chunk_view(engine->payload));
+        ours_check(trib_writer_flush(stream.writer, &err), &err);
+        if (ours_read(&stream, &view) != TRIB_OK || view.len != work->size)
+            bench_die("ours: not what was sent");
+        now = bench_now();
+        trips[count++] = (uint64_t)(now - before);
+        before = now;
+    } while (now < work->until && count < PEER_TRIPS_MAX);
+    finish(&stream);
+    end(&stream);
+    outcome->messages = count;
+    outcome->bytes = count * work->size;
+    outcome->p50_ns = peer_median(trips, count);
+}
+
+/* ---- New streams -------------------------------------------------------------------------------------------------- */
+
+static void ask(struct engine *engine, struct ours_stream *stream, bool whole)
+{
+    struct trib_error err;
+
+    begin(engine, "echo", stream);
+    ours_write(stream, trib_chunk_view(engine->payload));
+    if (whole)
+        finish(stream);
+    else
+        ours_check(trib_writer_flush(stream->writer, &err), &err);
+}
+
+static void take_answer(struct ours_stream *stream, size_t size)
+{
+    struct trib_view view;
+
+    if (ours_read(stream, &view) != TRIB_OK || view.len != size)
+        bench_die("ours: not what was sent");
+}
+
+/* Half of them at a time, so that they leave together. */
+static void streams(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
+{
+    struct ours_stream under_way[PEER_AT_ONCE];
+    uint64_t asked = 0, answered = 0;
+
+    while (bench_now() < work->until || answered < asked) {
+        for (; asked - answered < PEER_AT_ONCE && bench_now() < work->until; asked++)
+            ask(engine, &under_way[asked % PEER_AT_ONCE], true);
+        for (unsigned i = 0; i < PEER_AT_ONCE / 2 && answered < asked; i++, answered++) {
+            take_answer(&under_way[answered % PEER_AT_ONCE], work->size);
+            end(&under_way[answered % PEER_AT_ONCE]);
+        }
+    }
+    outcome->messages = answered;
+    outcome->bytes = answered * work->size;
+}
+
+/* ---- Idle streams: each with one message there and back, then open until the next measurement ---------------------- */
+
+static void end_idle(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->idle_count; i++)
+        finish(&engine->idle[i]);
+    for (size_t i = 0; i < engine->idle_count; i++)
+        end(&engine->idle[i]);
+    free(engine->idle);
+    engine->idle = NULL;
+    engine->idle_count = 0;
+}
+
+static void idle(struct engine *engine, size_t count, struct peer_outcome *outcome)
+{
+    engine->idle = calloc(count, sizeof(*engine->idle));
+    if (engine->idle == NULL)
+        bench_die("no memory");
+    for (engine->idle_count = 0; engine->idle_count < count; engine->idle_count++) {
+        ask(engine, &engine->idle[engine->idle_count], false);
+        take_answer(&engine->idle[engine->idle_count], trib_chunk_len(engine->payload));
+    }
+    outcome->messages = count;
+}
+
+void ours_measure(void *self, const struct peer_work *work, struct peer_outcome *ret_outcome)
+{
+    struct engine *engine = self;
+    size_t size = work->mode == PEER_IDLE ? 64 : work->size;
+    struct trib_error err;
+
+    end_idle(engine);
+    ours_check(trib_chunk_new(size, 64, &engine->payload, &err), &err);
+    memset(trib_chunk_writable(engine->payload), 'x', size);
+    if (work->mode == PEER_ONE_WAY)
+        one_way(engine, work, ret_outcome);
+    else if (work->mode == PEER_ECHO)
+        run_echo(engine, work, ret_outcome);
+    else if (work->mode == PEER_PING_PONG)
+        ping_pong(engine, work, ret_outcome);
+    else if (work->mode == PEER_STREAMS)
+        streams(engine, work, ret_outcome);
+    else
+        idle(engine, work->size, ret_outcome);
+    engine->payload = trib_chunk_unref(engine->payload);
+}
