@@ -74,8 +74,8 @@ unit_tests += \
 # Real peers: grpc.testing.TestService on the library, and scripts that run it against those of other languages.
 EXTRA_DIST += tests/interop/common.sh tests/interop/deps tests/interop/packages tests/interop/go
 interop_tests += tests/interop/go_tcp.sh tests/interop/go_unix.sh
-EXTRA_DIST += tests/interop/cases.py tests/interop/proto tests/interop/python
-interop_tests += tests/interop/python.sh tests/interop/python_socket.py
+EXTRA_DIST += tests/interop/cases.py tests/interop/cpp tests/interop/proto tests/interop/python
+interop_tests += tests/interop/cpp.sh tests/interop/python.sh tests/interop/python_socket.py
 interop_programs += tests/interop/grpc/client tests/interop/grpc/server
 interop_grpc_common = tests/interop/grpc/proto.c tests/interop/grpc/proto.h tests/interop/grpc/zeros.c tests/interop/grpc/zeros.h
 tests_interop_grpc_client_SOURCES = $(interop_grpc_common) tests/interop/grpc/client.c tests/interop/grpc/client.h \
@@ -85,8 +85,8 @@ tests_interop_grpc_server_SOURCES = $(interop_grpc_common) tests/interop/grpc/se
 tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVENT_PTHREADS_LIBS)
 
 # gRPC.
-libtributary_support_la_SOURCES += tests/support/grpc_talk.c tests/support/grpc_talk.h
-unit_tests += tests/test_grpc_calls tests/test_grpc_hostile tests/test_grpc_services tests/test_grpc_wire
+libtributary_support_la_SOURCES += tests/support/grpc_raw.c tests/support/grpc_raw.h tests/support/grpc_talk.c tests/support/grpc_talk.h
+unit_tests += tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_hostile tests/test_grpc_services tests/test_grpc_wire
 
 # Errors, chunks, the pool, budgets, queues and readers.
 libtributary_support_la_SOURCES += tests/support/feed.c tests/support/feed.h tests/support/pipe.c tests/support/pipe.h

@@ -47,6 +47,22 @@ check() {
     return $code
 }
 
+# check_lines SECONDS COMMAND...: a program that runs several cases, a line "pass  NAME" or "FAIL  NAME: reason" for each
+check_lines() {
+    seconds=$1
+    shift
+    timeout -k 5 "$seconds" "$@" >"$work/lines.out" 2>"$work/lines.err" </dev/null
+    code=$?
+    grep -aE '^(pass|FAIL|skip)  ' "$work/lines.out"
+    passed=$((passed + $(grep -ac '^pass  ' "$work/lines.out")))
+    skipped=$((skipped + $(grep -ac '^skip  ' "$work/lines.out")))
+    bad=$(grep -ac '^FAIL  ' "$work/lines.out")
+    failed=$((failed + bad))
+    [ "$code" -eq 0 ] || [ "$bad" -gt 0 ] || fail "$1: exit code $code"
+    [ "$code" -eq 0 ] || tail -n 12 "$work/lines.err" | sed 's/^/    | /'
+    return $code
+}
+
 # start NAME COMMAND...: a server in the background; its first line of output comes into $line, its process id into $server.
 # It is ended by end_server, or with the script.
 start() {
@@ -184,7 +200,7 @@ place_of() {
     esac
 }
 
-places="grpc+unix:$work/socket grpc+unix:@tributary-interop-$$ grpc+tcp:127.0.0.1:0 grpc+tcp:[::1]:0"
+places="grpc+unix:$work/socket grpc+unix:@tributary-interop-$$ grpc+tcp:127.0.0.1:0${ipv6:+ grpc+tcp:[$ipv6]:0}"
 
 # cases_of LABEL CASES COMMAND...: runs the client once for all cases; one that it says nothing of has failed
 cases_of() {
