@@ -85,7 +85,7 @@ static void empty_stream(struct peer *peer)
 
 /* ---- Compression ---------------------------------------------------------------------------------------------------- */
 
-/* A message that is not compressed and says that it is: a server that looks at this refuses it. */
+/* A message that is not compressed and says that it is: a server that looks at this refuses it. The cases without it are for those that do not. */
 static void probe(struct peer *peer, const char *path, enum proto_kind kind)
 {
     struct trib_grpc_call *call = call_begin(peer, path, NULL);
@@ -98,25 +98,29 @@ static void probe(struct peer *peer, const char *path, enum proto_kind kind)
     call_end(call);
 }
 
-static void client_compressed_unary(struct peer *peer)
+static void client_compressed_unary_noprobe(struct peer *peer)
 {
     struct proto_request request = request_for(271828, 314159);
 
-    probe(peer, UNARY, PROTO_SIMPLE);
     request.expect_compressed = 1;
     unary(peer, &request, true);
     request.expect_compressed = 0;
     unary(peer, &request, false);
 }
 
-static void client_compressed_streaming(struct peer *peer)
+static void client_compressed_unary(struct peer *peer)
+{
+    probe(peer, UNARY, PROTO_SIMPLE);
+    client_compressed_unary_noprobe(peer);
+}
+
+static void client_compressed_streaming_noprobe(struct peer *peer)
 {
     struct trib_grpc_call_options options = TRIB_GRPC_CALL_OPTIONS_INIT;
     struct proto_request request = request_of(27182);
     struct trib_grpc_call *call;
     struct trib_error err;
 
-    probe(peer, TEST_SERVICE "StreamingInputCall", PROTO_INPUT);
     options.compress = true;
     call = call_begin(peer, TEST_SERVICE "StreamingInputCall", &options);
     request.expect_compressed = 1;
@@ -130,6 +134,12 @@ static void client_compressed_streaming(struct peer *peer)
     receive_total(call, 27182 + 45904);
     expect_status(call, 0);
     call_end(call);
+}
+
+static void client_compressed_streaming(struct peer *peer)
+{
+    probe(peer, TEST_SERVICE "StreamingInputCall", PROTO_INPUT);
+    client_compressed_streaming_noprobe(peer);
 }
 
 static void expect_compressed(struct trib_grpc_call *call, bool compressed)
@@ -315,8 +325,10 @@ const struct client_case official_cases[] = {
     { "ping_pong", ping_pong },
     { "empty_stream", empty_stream },
     { "client_compressed_unary", client_compressed_unary },
+    { "client_compressed_unary_noprobe", client_compressed_unary_noprobe },
     { "server_compressed_unary", server_compressed_unary },
     { "client_compressed_streaming", client_compressed_streaming },
+    { "client_compressed_streaming_noprobe", client_compressed_streaming_noprobe },
     { "server_compressed_streaming", server_compressed_streaming },
     { "timeout_on_sleeping_server", timeout_on_sleeping_server },
     { "cancel_after_begin", cancel_after_begin },
