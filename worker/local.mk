@@ -4,12 +4,14 @@ libtributary_worker_core_la_SOURCES = \
 	worker/arrow.c \
 	worker/arrow-internal.h \
 	worker/arrow_table.c \
+	worker/engine.c \
 	worker/message-internal.h \
 	worker/receiver.c \
 	worker/sender.c \
 	worker/serializer.c \
 	worker/serializer_arrow.c \
 	worker/serializer-internal.h \
+	worker/serializer_spark_echo.c \
 	worker/serve.c \
 	worker/session.c \
 	worker/spark_guess.c \
@@ -23,8 +25,44 @@ libtributary_worker_core_la_SOURCES = \
 	worker/spark_socket-internal.h \
 	worker/spark_socket_data.c \
 	worker/spark_socket_put.c \
-	worker/spark_socket_reply.c
-libtributary_worker_core_la_LIBADD = worker/nanoarrow.lo
+	worker/spark_socket_reply.c \
+	worker/udf_envelope.c \
+	worker/udf_envelope-internal.h \
+	worker/udf_feed.c \
+	worker/udf_init.c \
+	worker/udf_intake.c \
+	worker/udf_intake-internal.h \
+	worker/udf_manage.c \
+	worker/udf_message-internal.h \
+	worker/udf_metrics.c \
+	worker/udf_order.c \
+	worker/udf_order-internal.h \
+	worker/udf_read.c \
+	worker/udf_run.c \
+	worker/udf_session.c \
+	worker/udf_speech.c \
+	worker/udf_speech-internal.h \
+	worker/udf_tell.c \
+	worker/udf_thread.c \
+	worker/udf_watchdog.c \
+	worker/udf_write.c \
+	worker/worker.c \
+	worker/worker-internal.h
+libtributary_worker_core_la_LIBADD = worker/nanoarrow.lo $(LIBPROTOBUF_C_LIBS) $(LIBEVENT_PTHREADS_LIBS) $(LIBEVENT_LIBS) $(ZLIB_LIBS)
+
+# The messages of Spark's gRPC worker protocol, as code. Their names get a prefix of ours: a program may have the same messages besides.
+nodist_libtributary_worker_core_la_SOURCES = proto/udf_worker.pb-c.c proto/udf_worker.pb-c.h
+EXTRA_DIST += proto/udf_worker.proto
+BUILT_SOURCES += proto/udf_worker.pb-c.h
+CLEANFILES += proto/udf_worker.pb-c.c proto/udf_worker.pb-c.h
+proto/udf_worker.pb-c.h: $(top_srcdir)/proto/udf_worker.proto
+	$(AM_V_GEN)$(MKDIR_P) proto/made && $(PROTOC_C) --c_out=proto/made --proto_path=$(top_srcdir)/proto udf_worker.proto && \
+	for file in udf_worker.pb-c.c udf_worker.pb-c.h; do \
+	    $(SED) -e 's/org__apache__spark__udf__worker__/tribi_pb__/g' -e 's/Org__Apache__Spark__Udf__Worker__/TribiPb__/g' \
+	        -e 's/ORG__APACHE__SPARK__UDF__WORKER__/TRIBI_PB__/g' proto/made/$$file >proto/$$file || exit 1; \
+	done; rm -rf proto/made
+proto/udf_worker.pb-c.c: proto/udf_worker.pb-c.h
+worker/udf_init.lo worker/udf_read.lo: proto/udf_worker.pb-c.h
 
 lib_LTLIBRARIES += libtributary-worker.la
 libtributary_worker_la_SOURCES =

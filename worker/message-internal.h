@@ -8,4 +8,7 @@
 int tribi_message_options(const struct trib_dialect *dialect, enum trib_side from, const struct trib_message_options *options,
                           struct trib_message_options *ret_options, struct trib_error *err);
 
+/* A sender around what the dialect's `put` takes as self. trib_sender_free() hands it to the dialect's sender_free. */
+int tribi_sender_wrap(const struct trib_dialect *dialect, void *self, struct trib_sender **ret_sender, struct trib_error *err);
+
 #endif

@@ -32,6 +32,18 @@ int trib_sender_new(const struct trib_dialect *dialect, struct trib_writer *writ
     return TRIB_OK;
 }
 
+int tribi_sender_wrap(const struct trib_dialect *dialect, void *self, struct trib_sender **ret_sender, struct trib_error *err)
+{
+    struct trib_sender *sender = trib_alloc(sizeof(*sender));
+
+    if (sender == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "sender: no memory");
+    sender->dialect = dialect;
+    sender->self = self;
+    *ret_sender = sender;
+    return TRIB_OK;
+}
+
 void trib_sender_free(struct trib_sender *sender)
 {
     if (sender == NULL)

@@ -53,7 +53,7 @@ TRIB_API extern const struct trib_serializer trib_serializer_count;
 
 /* The echo worker that Spark's own tests drive: echo, but a frame "ERROR" is a UserError ("simulated user-code error", class SimulatedError), and
  * with a payload "INIT_ERROR" it opens with a WorkerError ("simulated init failure"). Not in the list below: a worker is given it. */
-extern const struct trib_serializer trib_serializer_spark_echo;
+TRIB_API extern const struct trib_serializer trib_serializer_spark_echo;
 
 /* All of them, NULL-terminated; one by its name, or NULL. */
 TRIB_API const struct trib_serializer *const *trib_serializers(void);

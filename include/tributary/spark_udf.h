@@ -66,10 +66,10 @@ struct trib_udf_init {
 };
 
 /* Everything empty but size, version 1 and the format ARROW. */
-void trib_udf_init_defaults(struct trib_udf_init *ret_init);
+TRIB_API void trib_udf_init_defaults(struct trib_udf_init *ret_init);
 
 /* zlib's CRC-32 of a payload, piece by piece; begin with 0. */
-uint32_t trib_udf_crc32(uint32_t crc, struct trib_view bytes);
+TRIB_API uint32_t trib_udf_crc32(uint32_t crc, struct trib_view bytes);
 
 /* ---- Errors ----------------------------------------------------------------------------------------------------- */
 
@@ -90,7 +90,7 @@ struct trib_udf_error {
 #define TRIB_UDF_ERROR_INIT { sizeof(struct trib_udf_error), TRIB_UDF_NO_ERROR, { NULL, 0, NULL }, { NULL, 0, NULL }, { NULL, 0, NULL } }
 
 /* "UserError", "WorkerError", "ProtocolError"; "?" for a number that is none. A static string. */
-const char *trib_udf_error_kind_name(enum trib_udf_error_kind kind);
+TRIB_API const char *trib_udf_error_kind_name(enum trib_udf_error_kind kind);
 
 /* ---- Metrics of one execution ------------------------------------------------------------------------------------ */
 
@@ -117,7 +117,7 @@ struct trib_udf_metrics {
 };
 
 /* "bytes_in", ...; "?" for a number that is none. A static string. */
-const char *trib_udf_metric_name(enum trib_udf_metric metric);
+TRIB_API const char *trib_udf_metric_name(enum trib_udf_metric metric);
 
 TRIB_END_DECLS
 

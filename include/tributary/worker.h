@@ -71,22 +71,22 @@ struct trib_worker_options {
 /* `base` is the caller's, usable from several threads (evthread_use_pthreads() before it was made), and outlives the worker; whoever runs it is the I/O
  * thread, and makes all calls but those that say "any thread". NULL: the worker makes a base of its own, for trib_worker_run(). options may be NULL.
  * TRIB_ERR_USAGE: an option that makes no sense. */
-int trib_worker_new(struct event_base *base, const struct trib_worker_options *options, struct trib_worker **ret_worker,
+TRIB_API int trib_worker_new(struct event_base *base, const struct trib_worker_options *options, struct trib_worker **ret_worker,
                     struct trib_error *err);
 
 /* Listens at one more address: grpc+unix:/path, grpc+unix:@name, grpc+tcp:127.0.0.1:PORT, grpc+tcp:[::1]:PORT, with the parameters mode and backlog.
  * A stale socket file is replaced, a live one is TRIB_ERR_IO with EADDRINUSE; the file is removed when the worker ends.
  * *ret_address (may be NULL): the URI to dial, with the port that 0 became; lasts as long as the worker. */
-int trib_worker_listen(struct trib_worker *worker, const char *uri, const char **ret_address, struct trib_error *err);
+TRIB_API int trib_worker_listen(struct trib_worker *worker, const char *uri, const char **ret_address, struct trib_error *err);
 
 /* Is the I/O thread until the worker has ended, after a shutdown. TRIB_OK: ended in order. TRIB_ERR_TIMEOUT: ended, but so many UDFs (the text
  * says) have not returned; trib_worker_free() would wait for them. TRIB_ERR_USAGE: the worker has a base of its caller's. */
-int trib_worker_run(struct trib_worker *worker, struct trib_error *err);
+TRIB_API int trib_worker_run(struct trib_worker *worker, struct trib_error *err);
 
 /* Any thread, and from a signal handler. No more sessions are taken; those in flight may end normally for grace_ms (0: at once, negative: however long),
  * then each gets an error (WorkerError) and CancelResponse. The worker ends when the last has ended, whether clients are still connected or not.
  * Again: the earlier end counts. Manage's ShutdownRequest does the same, with 0 for cancel_sessions, else negative. */
-void trib_worker_shutdown(struct trib_worker *worker, int64_t grace_ms);
+TRIB_API void trib_worker_shutdown(struct trib_worker *worker, int64_t grace_ms);
 
 struct trib_worker_stats {
     size_t size;              /* set it before the call */
@@ -110,10 +110,10 @@ struct trib_worker_stats {
 };
 
 /* Any thread. What a Heartbeat answers, by the names of these fields. */
-void trib_worker_stats(struct trib_worker *worker, struct trib_worker_stats *ret_stats);
+TRIB_API void trib_worker_stats(struct trib_worker *worker, struct trib_worker_stats *ret_stats);
 
 /* Ends what has not ended: sessions lose their streams. Waits for UDFs that still run. Not inside one of the worker's callbacks. NULL is allowed. */
-void trib_worker_free(struct trib_worker *worker);
+TRIB_API void trib_worker_free(struct trib_worker *worker);
 
 TRIB_END_DECLS
 
