@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { TAKEN_EARLY = 256 << 10, QUEUE_MAX = 64 << 10, BIG = 128 << 10, COMPRESSED_MAX = 1 << 20 };
+enum { SMALL = 32, TAKEN_EARLY = 256 << 10, QUEUE_MAX = 64 << 10, BIG = 128 << 10, COMPRESSED_MAX = 1 << 20 };
 
 static int cancelled(const char *operation, struct trib_error *err)
 {
@@ -95,16 +95,36 @@ static bool place_fits(struct tribi_grpc_place *place, const struct trib_want *w
     return true;
 }
 
+/* What is wanted goes on, in the block that is being filled, where the reader's last bytes end. Their holder, which the reader has, is kept for it. */
+static bool goes_on(struct trib_grpc_call *stream, const struct trib_want *want)
+{
+    const struct tribi_grpc_conn *conn = stream->conn;
+    const struct tribi_grpc_scan *scan = &conn->scan;
+    struct tribi_grpc_in *in = &stream->in;
+    const uint8_t *at;
+
+    if (want->head == 0 || conn->scratch == NULL || in->lease == NULL || in->lease_block != conn->scratch)
+        return false;
+    at = trib_chunk_data(conn->scratch) + conn->scratch_fill;
+    if (want->next != at || (((uintptr_t)at - want->head) & (want->align - 1)) != 0 || scan->type != NGHTTP2_DATA ||
+        scan->stream_id != stream->id || scan->left < want->min || in->left < want->min ||
+        trib_chunk_len(conn->scratch) - conn->scratch_fill < want->min)
+        return false;
+    in->keep = trib_chunk_ref(in->lease);
+    return true;
+}
+
 /* Nothing is there: a place for what is wanted, and a window. */
 static int prepare(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_error *err)
 {
     struct tribi_grpc_place *place = &stream->in.place;
     int rc;
 
+    stream->in.keep = trib_chunk_unref(stream->in.keep);
     if (!place_fits(place, want)) {
         tribi_grpc_place_drop(stream);
         rc = check_limit(stream, want, err);
-        if (rc == TRIB_OK && want->min + want->head >= TRIBI_GRPC_PLACE_MIN) {
+        if (rc == TRIB_OK && want->min + want->head >= TRIBI_GRPC_PLACE_MIN && !goes_on(stream, want)) {
             rc = trib_want_alloc(want, 0, &place->block, err);
             if (rc == TRIB_OK) {
                 place->at = trib_chunk_writable(place->block) + want->head;
@@ -122,9 +142,11 @@ static int prepare(struct trib_grpc_call *stream, const struct trib_want *want, 
     return TRIB_OK;
 }
 
-/* One look at the socket, for who must not wait and who would otherwise poll first. */
-static void look(struct tribi_grpc_conn *conn)
+/* One look at the socket, for who must not wait, and where it is likely that there is something. Who handles an event has just looked. */
+static void look(struct tribi_grpc_conn *conn, int64_t deadline)
 {
+    if (tribi_grpc_gathers(conn) || (deadline != TRIB_NOWAIT && !conn->more))
+        return;
     tribi_grpc_flush(conn);
     if (!conn->driving && !tribi_grpc_base_drives(conn))
         tribi_grpc_pump(conn);
@@ -151,7 +173,7 @@ static int receive(struct trib_grpc_call *stream, const struct trib_want *want, 
             if (rc != TRIB_OK)
                 return rc;
             looked = true;
-            look(stream->conn);
+            look(stream->conn, want->deadline);
             continue;
         }
         if (tribi_grpc_overdue(stream))
@@ -176,7 +198,7 @@ static int grpc_recv(void *self, const struct trib_want *want, struct trib_view 
     rc = receive(stream, want, ret_view, ret_flags, &waited, err);
     if (rc == TRIB_OK && stream->in.count == 0)
         tribi_grpc_stream_grant(stream, 0);
-    if (nghttp2_session_want_write(conn->session) && !conn->lost)
+    if (!tribi_grpc_gathers(conn) && nghttp2_session_want_write(conn->session) && !conn->lost)
         tribi_grpc_flush(conn);
     if (waited)
         tribi_grpc_hand_over(conn);
@@ -205,7 +227,7 @@ static int can_send(struct trib_grpc_call *stream, struct trib_error *err)
 static int begin_message(struct trib_grpc_call *stream, uint64_t size, struct trib_error *err)
 {
     uint8_t prefix[TRIBI_GRPC_PREFIX] = { 0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size };
-    struct tribi_grpc_piece piece = { .owner = NULL };
+    struct tribi_grpc_piece piece = { .owner = stream, .lead = TRIBI_GRPC_PREFIX, .begins = true };
 
     if (size > UINT32_MAX)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, size, UINT32_MAX, "send to gRPC %s: a message has %" PRIu64 " bytes, and gRPC's at most %" PRIu32,
@@ -251,9 +273,12 @@ static int commit(struct trib_grpc_call *stream, const struct trib_send *send, s
             skip -= view.len;
             continue;
         }
-        view = trib_view_retain(trib_view_sub(view, skip, view.len));
+        view = trib_view_sub(view, skip, view.len);
         skip = 0;
-        tribi_grpc_pieces_push(&out->pieces, (struct tribi_grpc_piece){ view, stream });
+        /* copy: a few bytes, an envelope's, which go on where gRPC's own are, and need no span of their own then */
+        if (view.len > SMALL || tribi_grpc_small(stream->conn, view.data, view.len, &view) != TRIB_OK)
+            trib_view_retain(view);
+        tribi_grpc_pieces_push(&out->pieces, (struct tribi_grpc_piece){ .view = view, .owner = stream });
     }
     out->committed += left;
     out->left -= left;
@@ -303,7 +328,7 @@ static int send_some(struct trib_grpc_call *stream, const struct trib_send *send
 {
     struct tribi_grpc_conn *conn = stream->conn;
     size_t total = total_of(send);
-    bool looked = false;
+    bool looked = false, early;
     int rc;
 
     for (;;) {
@@ -314,18 +339,22 @@ static int send_some(struct trib_grpc_call *stream, const struct trib_send *send
             rc = compress_or_commit(stream, send, total, err);
             if (rc != TRIB_OK)
                 return rc;
-            if ((send->flags & TRIB_SEND_MORE) != 0 && stream->out.committed - stream->out.sent < TAKEN_EARLY &&
-                tell(stream, total, true, ret_bytes))
+            early = stream->out.committed - stream->out.sent < TAKEN_EARLY;
+            if ((send->flags & TRIB_SEND_MORE) != 0 && early && tell(stream, total, true, ret_bytes))
                 return TRIB_OK;
             if (offer(stream) != 0)
                 return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
+            if (early && tribi_grpc_gathers(conn) && tell(stream, total, true, ret_bytes)) {
+                tribi_grpc_flush_later(conn);
+                return TRIB_OK;
+            }
             tribi_grpc_flush(conn);
             if (tell(stream, total, false, ret_bytes))
                 return TRIB_OK;
         }
         if (!looked) {
             looked = true;
-            look(conn);
+            look(conn, send->deadline);
             continue;
         }
         if (tribi_grpc_overdue(stream))
@@ -371,7 +400,7 @@ static void end_request(struct trib_grpc_call *stream, int status, const char *t
 static bool may_end(struct trib_grpc_call *stream, int status)
 {
     if (stream->out.pieces.bytes > 0 && offer(stream) == 0)
-        tribi_grpc_flush(stream->conn);
+        tribi_grpc_flush_later(stream->conn);
     if (stream->out.pieces.bytes > 0)
         return false;
     return stream->conn->server || status == 0 || stream->conn->got_settings;
@@ -396,14 +425,14 @@ static int finish_some(struct trib_grpc_call *stream, int status, const char *te
             else
                 end_request(stream, status, text);
         }
-        tribi_grpc_flush(conn);
-        if (stream->out.end_queued && conn->out_sent >= stream->out.end_at)
+        tribi_grpc_flush_later(conn);
+        if (stream->out.end_queued && (conn->out_sent >= stream->out.end_at || (conn->base_owned && tribi_grpc_gathers(conn))))
             return TRIB_OK;
         if (conn->lost || conn->out_broken || stream->closed)
             return stream->out.end_queued ? TRIB_OK : trib_error_set(err, TRIB_ERR_CLOSED, 0, "finish gRPC %s: the peer has gone", stream->path);
         if (!looked) {
             looked = true;
-            look(conn);
+            look(conn, deadline);
             continue;
         }
         if (deadline == TRIB_NOWAIT)
@@ -480,12 +509,14 @@ static void grpc_close(void *self)
         event_del(stream->timer);
     trib_free(stream->timer);
     stream->timer = NULL;
+    if (stream->out.finishing && !stream->out.end_queued)
+        tribi_grpc_flush_later(conn); /* a reset would overtake the end */
     if (!stream->out.end_queued || !stream->remote_end)
         tribi_grpc_stream_reset(stream, stream->out.finishing && conn->server ? NGHTTP2_NO_ERROR
                                         : conn->server                        ? NGHTTP2_INTERNAL_ERROR
                                                                               : NGHTTP2_CANCEL);
     tribi_grpc_stream_empty(stream);
-    tribi_grpc_flush(conn);
+    tribi_grpc_flush_later(conn);
     tribi_grpc_want_out(conn);
     pthread_mutex_unlock(&conn->lock);
 }
@@ -521,7 +552,9 @@ bool tribi_grpc_side_ready(struct tribi_grpc_side *side)
         return true;
     if (out->finishing)
         return out->end_queued && stream->conn->out_sent >= out->end_at;
-    return out->committed == out->told && stream->conn->out.bytes == 0 && out->pieces.bytes == 0;
+    if (out->end_waits)
+        return out->pieces.bytes == 0;
+    return out->committed == out->told && out->committed - out->sent < TAKEN_EARLY;
 }
 
 static int grpc_watch(void *self, struct event_base *base, enum trib_direction direction, trib_ready_fn *fn, void *arg,

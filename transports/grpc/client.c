@@ -121,7 +121,7 @@ static int begin(struct trib_grpc_client *client, const char *path, const struct
         return rc;
     }
     *ret_call = stream;
-    tribi_grpc_flush(conn);
+    tribi_grpc_flush_later(conn);
     return TRIB_OK;
 }
 

@@ -29,6 +29,11 @@ bool tribi_grpc_base_drives(const struct tribi_grpc_conn *conn)
     return conn->base_owned && !on_base(conn);
 }
 
+bool tribi_grpc_gathers(const struct tribi_grpc_conn *conn)
+{
+    return conn->handling && on_base(conn);
+}
+
 void tribi_grpc_ring(struct tribi_grpc_conn *conn)
 {
     if (conn->base == NULL)
@@ -189,6 +194,8 @@ int tribi_grpc_wait(struct tribi_grpc_side *side, int64_t deadline, struct trib_
     struct tribi_grpc_conn *conn = side->stream->conn;
 
     side->stream->waits++;
+    if (nghttp2_session_want_write(conn->session))
+        tribi_grpc_flush(conn);
     if (conn->driving || tribi_grpc_base_drives(conn) || conn->lost)
         return sleep_on(side, deadline, err);
     return drive(conn, side, deadline, err);
@@ -272,6 +279,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     for (int i = 0; i < ROUNDS && more && conn->base != NULL; i++) {
         more = tribi_grpc_receive(conn) == TRIB_OK && conn->more;
+        tribi_grpc_flush_later(conn);
         dispatch(conn);
     }
     leave(conn);

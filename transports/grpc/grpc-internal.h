@@ -23,7 +23,8 @@ enum {
     TRIBI_GRPC_SETTING_TRAILERS = 0x7472, /* a setting of ours: the server reads trailers of requests */
     TRIBI_GRPC_INITIAL_WINDOW = 65535,
     TRIBI_GRPC_WINDOW_QUANTUM = 16384, /* a window is not opened by less */
-    TRIBI_GRPC_FRAME_MAX = 256 << 10
+    TRIBI_GRPC_FRAME_MAX = (256 << 10) + 4096, /* some messages of a power of two, with what stands in front of them */
+    TRIBI_GRPC_GATHER_MAX = 256 << 10 /* sent at once */
 };
 #define TRIBI_GRPC_CONNECTION_WINDOW ((int32_t)1 << 30)
 
@@ -32,10 +33,13 @@ struct tribi_grpc_conn;
 
 /* ---- What is to be sent ---------------------------------------------------------------------------------------- */
 
-/* A span with one reference to its holder. `owner`: the stream whose bytes these are, which counts them when they have left. */
+/* A span with one reference to its holder. `owner`: the stream whose bytes these are, which counts them when they have left, but for the first
+ * `lead` of them, which are gRPC's own. */
 struct tribi_grpc_piece {
     struct trib_view view;
     struct trib_grpc_call *owner;
+    unsigned lead;
+    bool begins; /* a message */
 };
 
 /* A growing ring of them. */
@@ -49,6 +53,8 @@ int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, size_t extra);
 struct tribi_grpc_piece *tribi_grpc_pieces_at(const struct tribi_grpc_pieces *pieces, size_t index);
 void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_piece piece); /* after reserve */
 void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes);                    /* from the front; lets go */
+struct tribi_grpc_piece tribi_grpc_pieces_shift(struct tribi_grpc_pieces *pieces, size_t most); /* the same, but the caller has the reference */
+size_t tribi_grpc_pieces_fit(const struct tribi_grpc_pieces *pieces, size_t most); /* bytes, cut between two messages if that is not much less */
 void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces);
 
 /* ---- What was received ----------------------------------------------------------------------------------------- */
@@ -95,6 +101,7 @@ struct tribi_grpc_in {
     size_t wanted;  /* bytes that the reader waits for */
     uint64_t got;   /* payload bytes of this message that came */
     struct trib_chunk *lease;       /* holder of the newest entry, if that is a part of lease_block; compared only */
+    struct trib_chunk *keep;        /* the same, with a reference, while the reader waits for what follows in the block */
     struct trib_chunk *lease_block;
     void *lease_arg;
     struct tribi_grpc_inflate *inflate;
@@ -108,6 +115,7 @@ struct tribi_grpc_out {
     uint64_t committed;     /* payload that is in our hands, counted from the start; */
     uint64_t sent;          /* of it, what the kernel has; */
     uint64_t told;          /* and what the writer knows to be taken */
+    unsigned in_conn;       /* pieces in the connection's list */
     bool refused;           /* the peer had all it wanted, and reads no more */
     bool trailers;          /* the end is a block of headers */
     bool deferred;          /* HTTP/2 waits for more */
@@ -302,6 +310,7 @@ void tribi_grpc_pump(struct tribi_grpc_conn *conn);                /* what can b
 int tribi_grpc_wait(struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err);
 void tribi_grpc_hand_over(struct tribi_grpc_conn *conn);           /* who waited leaves: another one drives */
 bool tribi_grpc_base_drives(const struct tribi_grpc_conn *conn);   /* and this is not its thread */
+bool tribi_grpc_gathers(const struct tribi_grpc_conn *conn);       /* this thread handles an event: it sends at the end of that */
 void tribi_grpc_ring(struct tribi_grpc_conn *conn);                /* the base looks again */
 void tribi_grpc_notify(struct trib_grpc_call *stream, enum trib_direction direction);
 void tribi_grpc_notify_writers(struct tribi_grpc_conn *conn);
@@ -328,6 +337,7 @@ void tribi_grpc_place_drop(struct trib_grpc_call *stream);
 
 /* out.c, under the lock */
 void tribi_grpc_flush(struct tribi_grpc_conn *conn);
+void tribi_grpc_flush_later(struct tribi_grpc_conn *conn); /* where others will send soon, only frames are made */
 int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len, struct trib_view *ret_view);
 void tribi_grpc_disown(struct tribi_grpc_conn *conn, struct trib_grpc_call *stream);
 

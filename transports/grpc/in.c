@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { SPECULATE = 31, IOVS = 2 * SPECULATE + 3, SCRATCH = TRIBI_GRPC_AHEAD_MAX, SCRATCH_LEAST = 2048 };
+enum { SPECULATE = 31, IOVS = 2 * SPECULATE + 3, SCRATCH = TRIBI_GRPC_FRAME_MAX + 2048, SCRATCH_LEAST = 2048, LARGE_FRAME = 32768 };
 
 /* Frame headers that are guessed to come between two parts of a place. */
 struct plan {
@@ -201,12 +201,15 @@ static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size
     struct tribi_grpc_entry *last = stream->in.count > 0 ? entry_at(&stream->in, stream->in.count - 1) : NULL;
     struct trib_chunk *block = stream->conn->fed_block, *holder;
     struct lease *lease = stream->in.lease_arg;
-    bool shared = last != NULL && last->view.len > 0 && stream->in.lease_block == block && last->view.holder == stream->in.lease &&
-                  atomic_load(&lease->bytes) + len <= most_lent(stream);
+    bool waits = last != NULL ? last->view.len > 0 && last->view.holder == stream->in.lease
+                              : stream->in.keep != NULL && stream->in.keep == stream->in.lease;
+    bool shared = waits && stream->in.lease != NULL && stream->in.lease_block == block &&
+                  atomic_load_explicit(&lease->bytes, memory_order_relaxed) + len <= most_lent(stream);
 
     if (shared) {
         holder = trib_chunk_ref(stream->in.lease);
-        atomic_fetch_add(&lease->bytes, len);
+        /* Only read when the last holder goes, which is not before we are done. */
+        atomic_store_explicit(&lease->bytes, atomic_load_explicit(&lease->bytes, memory_order_relaxed) + len, memory_order_relaxed);
         atomic_fetch_add(&lease->credit->held, len);
     } else {
         if (lend(stream, block, len, &holder) != TRIB_OK)
@@ -356,24 +359,38 @@ static void plan_place(struct tribi_grpc_conn *conn, struct plan *plan)
     }
 }
 
+/* How much is to be received without a place of its own: the rest of a large frame and the header behind it, so that the next frame, which begins
+ * with a message where the peer can make it so, begins a block and lies there in one piece; else as much as was found lately. */
+static size_t to_ask(const struct tribi_grpc_conn *conn, const struct plan *plan)
+{
+    size_t left = plan->count == 0 ? conn->scan.left : 0;
+
+    if (left >= LARGE_FRAME && left <= TRIBI_GRPC_FRAME_MAX)
+        return left + TRIBI_GRPC_FRAME_HEADER;
+    return conn->ahead;
+}
+
 /* Room for what is not foreseen, in a block that is used from the start again when nobody holds any of it. */
 static int plan_scratch(struct tribi_grpc_conn *conn, struct plan *plan)
 {
-    size_t room, ask = conn->ahead;
+    size_t room, ask = to_ask(conn, plan);
+    bool fresh = conn->scan.left == conn->scan.length; /* at the beginning of a frame: nothing is cut by a new block */
 
     if (conn->scratch != NULL && conn->scratch_fill > 0 && trib_chunk_writable(conn->scratch) != NULL)
         conn->scratch_fill = 0;
-    if (conn->scratch == NULL || trib_chunk_len(conn->scratch) - conn->scratch_fill < SCRATCH_LEAST) {
+    room = conn->scratch != NULL ? trib_chunk_len(conn->scratch) - conn->scratch_fill : 0;
+    if (room < SCRATCH_LEAST || (fresh && room < ask && ask <= SCRATCH)) {
+        size_t len = conn->ahead < 65536 && ask < 65536 ? 65536 : SCRATCH;
         struct trib_chunk *block;
-        int rc = trib_chunk_new(conn->ahead < 65536 ? 65536 : SCRATCH, 64, &block, NULL);
+        int rc = trib_chunk_new(len, 64, &block, NULL);
 
         if (rc != TRIB_OK)
             return rc;
         trib_chunk_unref(conn->scratch);
         conn->scratch = block;
         conn->scratch_fill = 0;
+        room = len;
     }
-    room = trib_chunk_len(conn->scratch) - conn->scratch_fill;
     plan_add(plan, (uint8_t *)(uintptr_t)trib_chunk_data(conn->scratch) + conn->scratch_fill, ask < room ? ask : room, false);
     return TRIB_OK;
 }

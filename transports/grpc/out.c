@@ -74,7 +74,8 @@ static void account(struct tribi_grpc_conn *conn, size_t sent)
             if (told != NULL && told != piece->owner)
                 tribi_grpc_notify(told, TRIB_WRITABLE);
             told = piece->owner;
-            told->out.sent += n;
+            told->out.sent += n > piece->lead ? n - piece->lead : 0;
+            told->out.in_conn -= n == piece->view.len;
         }
         left -= n;
     }
@@ -133,9 +134,28 @@ void tribi_grpc_flush(struct tribi_grpc_conn *conn)
                 tribi_grpc_notify(stream, TRIB_WRITABLE);
 }
 
+void tribi_grpc_flush_later(struct tribi_grpc_conn *conn)
+{
+    if (!tribi_grpc_gathers(conn) || conn->pumping || conn->lost || conn->out_broken) {
+        tribi_grpc_flush(conn);
+        return;
+    }
+    conn->pumping = true;
+    gather(conn);
+    conn->pumping = false;
+    if (conn->out.bytes >= TRIBI_GRPC_GATHER_MAX)
+        tribi_grpc_flush(conn);
+}
+
+/* Its pieces are among the newest, mostly. */
 void tribi_grpc_disown(struct tribi_grpc_conn *conn, struct trib_grpc_call *stream)
 {
-    for (size_t i = 0; i < conn->out.count; i++)
-        if (tribi_grpc_pieces_at(&conn->out, i)->owner == stream)
-            tribi_grpc_pieces_at(&conn->out, i)->owner = NULL;
+    for (size_t i = conn->out.count; i > 0 && stream->out.in_conn > 0; i--) {
+        struct tribi_grpc_piece *piece = tribi_grpc_pieces_at(&conn->out, i - 1);
+
+        if (piece->owner == stream) {
+            piece->owner = NULL;
+            stream->out.in_conn--;
+        }
+    }
 }

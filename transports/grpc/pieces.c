@@ -35,7 +35,7 @@ void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_
 
     pieces->bytes += piece.view.len;
     /* Bytes that go on where the last piece ends, of the same holder and owner, make it longer. */
-    if (last != NULL && last->owner == piece.owner && last->view.holder == piece.view.holder &&
+    if (last != NULL && last->owner == piece.owner && last->view.holder == piece.view.holder && piece.lead == 0 && !piece.begins &&
         last->view.data + last->view.len == piece.view.data) {
         last->view.len += piece.view.len;
         trib_chunk_unref(piece.view.holder);
@@ -45,22 +45,66 @@ void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_
     *tribi_grpc_pieces_at(pieces, pieces->count - 1) = piece;
 }
 
+static void drop_first(struct tribi_grpc_pieces *pieces)
+{
+    pieces->first = (pieces->first + 1) & (pieces->capacity - 1);
+    pieces->count--;
+}
+
+/* The first `bytes` of a piece are no more. */
+static void shorten(struct tribi_grpc_piece *piece, size_t bytes)
+{
+    piece->view.data += bytes;
+    piece->view.len -= bytes;
+    piece->lead = piece->lead > bytes ? piece->lead - (unsigned)bytes : 0;
+    piece->begins = false;
+}
+
 void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes)
 {
     pieces->bytes -= bytes;
     while (bytes > 0) {
-        struct trib_view *view = &tribi_grpc_pieces_at(pieces, 0)->view;
+        struct tribi_grpc_piece *piece = tribi_grpc_pieces_at(pieces, 0);
 
-        if (view->len > bytes) {
-            view->data += bytes;
-            view->len -= bytes;
+        if (piece->view.len > bytes) {
+            shorten(piece, bytes);
             return;
         }
-        bytes -= view->len;
-        trib_chunk_unref(view->holder);
-        pieces->first = (pieces->first + 1) & (pieces->capacity - 1);
-        pieces->count--;
+        bytes -= piece->view.len;
+        trib_chunk_unref(piece->view.holder);
+        drop_first(pieces);
     }
+}
+
+struct tribi_grpc_piece tribi_grpc_pieces_shift(struct tribi_grpc_pieces *pieces, size_t most)
+{
+    struct tribi_grpc_piece *first = tribi_grpc_pieces_at(pieces, 0), piece = *first;
+
+    if (piece.view.len <= most) {
+        pieces->bytes -= piece.view.len;
+        drop_first(pieces);
+        return piece;
+    }
+    piece.view = trib_view_retain(trib_view_sub(piece.view, 0, most));
+    pieces->bytes -= most;
+    shorten(first, most);
+    return piece;
+}
+
+size_t tribi_grpc_pieces_fit(const struct tribi_grpc_pieces *pieces, size_t most)
+{
+    size_t bytes = 0, cut = 0;
+
+    if (pieces->bytes <= most)
+        return pieces->bytes;
+    for (size_t i = 0; i < pieces->count && bytes <= most; i++) {
+        const struct tribi_grpc_piece *piece = tribi_grpc_pieces_at(pieces, i);
+
+        if (piece->begins)
+            cut = bytes;
+        bytes += piece->view.len;
+    }
+    return cut >= most / 4 ? cut : most;
 }
 
 void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces)
@@ -68,5 +112,5 @@ void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces)
     for (size_t i = 0; i < pieces->count; i++)
         trib_chunk_unref(tribi_grpc_pieces_at(pieces, i)->view.holder);
     trib_free(pieces->ring);
-    *pieces = (struct tribi_grpc_pieces){ NULL, 0, 0, 0, 0 };
+    *pieces = (struct tribi_grpc_pieces){ .ring = NULL };
 }

@@ -29,7 +29,7 @@ static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *buf, s
                            nghttp2_data_source *source, void *arg)
 {
     struct trib_grpc_call *stream = source->ptr;
-    size_t n = stream->out.pieces.bytes < length ? stream->out.pieces.bytes : length;
+    size_t n = tribi_grpc_pieces_fit(&stream->out.pieces, length);
 
     (void)session, (void)id, (void)buf, (void)arg;
     if (n == 0 && (!stream->out.finishing || stream->out.trailers)) {
@@ -51,6 +51,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     struct trib_grpc_call *stream = source->ptr;
     struct tribi_grpc_pieces *from = &stream->out.pieces;
     struct tribi_grpc_piece head = { .owner = NULL };
+    size_t before;
 
     (void)session, (void)frame;
     if (tribi_grpc_pieces_reserve(&conn->out, from->count + 1) != TRIB_OK ||
@@ -59,14 +60,12 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     tribi_grpc_pieces_push(&conn->out, head);
     conn->out_queued += TRIBI_GRPC_FRAME_HEADER + length;
     while (length > 0) {
-        struct tribi_grpc_piece piece = *tribi_grpc_pieces_at(from, 0);
+        struct tribi_grpc_piece piece = tribi_grpc_pieces_shift(from, length);
 
-        if (piece.view.len > length)
-            piece.view.len = length;
         length -= piece.view.len;
-        trib_chunk_ref(piece.view.holder);
-        tribi_grpc_pieces_pop(from, piece.view.len);
+        before = conn->out.count;
         tribi_grpc_pieces_push(&conn->out, piece);
+        stream->out.in_conn += (unsigned)(conn->out.count - before) * (piece.owner != NULL);
     }
     return 0;
 }

@@ -58,6 +58,7 @@ static void drop_received(struct trib_grpc_call *stream)
     in->entries = NULL;
     in->capacity = in->queued = 0;
     tribi_grpc_place_drop(stream);
+    in->keep = trib_chunk_unref(in->keep);
     tribi_grpc_inflate_free(in->inflate);
     in->inflate = NULL;
 }
