@@ -7,8 +7,6 @@
 #include <tributary/grpc_services.h>
 
 #include <check.h>
-#include <event2/event.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,32 +34,9 @@ static void tear_down(void)
 
 /* ---- On the thread of the base ------------------------------------------------------------------------------------------ */
 
-struct errand {
-    int (*fn)(void *arg);
-    void *arg;
-    int rc;
-    sem_t done;
-};
-
-static void on_errand(evutil_socket_t fd, short what, void *arg)
-{
-    struct errand *errand = arg;
-
-    (void)fd, (void)what;
-    errand->rc = errand->fn(errand->arg);
-    sem_post(&errand->done);
-}
-
 static int on_base(int (*fn)(void *arg), void *arg)
 {
-    struct errand errand = { .fn = fn, .arg = arg };
-
-    sem_init(&errand.done, 0, 0);
-    ck_assert_int_eq(event_base_once(echo.base, -1, EV_TIMEOUT, on_errand, &errand, NULL), 0);
-    while (sem_wait(&errand.done) != 0)
-        ;
-    sem_destroy(&errand.done);
-    return errand.rc;
+    return grpc_echo_run(&echo, fn, arg);
 }
 
 struct health {

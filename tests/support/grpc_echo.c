@@ -7,6 +7,7 @@
 #include <check.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,4 +184,32 @@ void grpc_echo_stop(struct grpc_echo *echo)
     event_base_free(echo->base);
     close(echo->stop[0]);
     close(echo->stop[1]);
+}
+
+struct errand {
+    int (*fn)(void *arg);
+    void *arg;
+    int rc;
+    sem_t done;
+};
+
+static void on_errand(evutil_socket_t fd, short what, void *arg)
+{
+    struct errand *errand = arg;
+
+    (void)fd, (void)what;
+    errand->rc = errand->fn(errand->arg);
+    sem_post(&errand->done);
+}
+
+int grpc_echo_run(struct grpc_echo *echo, int (*fn)(void *arg), void *arg)
+{
+    struct errand errand = { .fn = fn, .arg = arg };
+
+    sem_init(&errand.done, 0, 0);
+    ck_assert_int_eq(event_base_once(echo->base, -1, EV_TIMEOUT, on_errand, &errand, NULL), 0);
+    while (sem_wait(&errand.done) != 0)
+        ;
+    sem_destroy(&errand.done);
+    return errand.rc;
 }

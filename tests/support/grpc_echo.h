@@ -23,4 +23,7 @@ struct grpc_echo {
 void grpc_echo_start(struct grpc_echo *echo, const struct trib_channel_options *options);
 void grpc_echo_stop(struct grpc_echo *echo);
 
+/* Runs fn(arg) on the thread of the base, and returns what it returns. */
+int grpc_echo_run(struct grpc_echo *echo, int (*fn)(void *arg), void *arg);
+
 #endif

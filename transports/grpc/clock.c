@@ -170,6 +170,7 @@ void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn)
     conn->draining = true;
     conn->clock.goodbye_at = trib_now() + ms(GOODBYE_MS);
     nghttp2_submit_shutdown_notice(conn->session);
+    tribi_grpc_flush(conn); /* libnghttp2 puts PINGs in front of all else, and the answer to this one is to say that the notice has come */
     nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, goodbye_ping);
     tribi_grpc_flush(conn);
     tribi_grpc_clock_arm(conn);
