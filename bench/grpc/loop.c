@@ -134,7 +134,7 @@ static void measure(void *self, const struct peer_work *work, struct peer_outcom
     uint64_t count;
 
     if (work->mode > PEER_PING_PONG)
-        bench_die("raw: has no streams");
+        bench_die("raw: has messages only");
     if (loop->rate == 0 || loop->mode != work->mode || loop->size != work->size)
         run(loop, work, work->mode == PEER_PING_PONG ? 1000 : ((size_t)64 << 20) / work->size);
     loop->mode = work->mode;

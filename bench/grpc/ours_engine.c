@@ -94,6 +94,43 @@ static void one_way(struct engine *engine, const struct peer_work *work, struct 
     end(&stream);
 }
 
+/* ---- Sessions of the worker protocol --------------------------------------------------------------------------------- */
+
+/* A control message of the worker protocol, and the answer to it, which must not be an error. */
+static void control(struct ours_stream *stream, const uint8_t *message, size_t len)
+{
+    struct trib_view answer;
+    struct trib_error err;
+
+    ours_check(trib_writer_begin_message(stream->writer, len, &err), &err);
+    ours_check(trib_writer_bytes(stream->writer, message, len, &err), &err);
+    ours_check(trib_writer_end_message(stream->writer, &err), &err);
+    ours_check(trib_writer_flush(stream->writer, &err), &err);
+    if (ours_check(trib_reader_take_message(stream->reader, 1 << 20, &answer, &err), &err) != TRIB_OK || answer.len < 4 ||
+        answer.data[0] != 0x0a || (answer.len > 4 && answer.data[4] == 0x12))
+        bench_die("ours: the worker did not take a control message");
+}
+
+static void begin_echo(struct engine *engine, const struct peer_work *work, struct ours_stream *stream)
+{
+    /* UdfRequest{control{init{protocol_version 1, data_format ARROW, udf{}}}} */
+    static const uint8_t init[] = {0x0a, 8, 0x0a, 6, 0x08, 1, 0x10, 1, 0x1a, 0};
+
+    begin(engine, "echo", stream);
+    if (work->session)
+        control(stream, init, sizeof(init));
+}
+
+static void end_echo(const struct peer_work *work, struct ours_stream *stream)
+{
+    static const uint8_t last[] = {0x0a, 2, 0x1a, 0}; /* UdfRequest{control{finish{}}} */
+
+    if (work->session)
+        control(stream, last, sizeof(last));
+    finish(stream);
+    end(stream);
+}
+
 /* ---- Echo --------------------------------------------------------------------------------------------------------- */
 
 struct echo {
@@ -156,7 +193,7 @@ static void run_echo(struct engine *engine, const struct peer_work *work, struct
     struct echo echo = {.engine = engine, .work = work};
     struct trib_error err;
 
-    begin(engine, "echo", &echo.stream);
+    begin_echo(engine, work, &echo.stream);
     ours_check(trib_writer_set_callback(echo.stream.writer, engine->base, on_writable, &echo, &err), &err);
     ours_check(trib_reader_set_callback(echo.stream.reader, engine->base, on_readable, &echo, &err), &err);
     event_base_dispatch(engine->base);
@@ -165,32 +202,38 @@ static void run_echo(struct engine *engine, const struct peer_work *work, struct
     outcome->messages = echo.received;
     outcome->bytes = echo.received * work->size;
     outcome->copied = ours_copied(&echo.stream);
-    finish(&echo.stream);
-    end(&echo.stream);
+    end_echo(work, &echo.stream);
 }
 
 /* ---- Ping-pong ---------------------------------------------------------------------------------------------------- */
 
-static void ping_pong(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
+static size_t trip_after_trip(struct engine *engine, const struct peer_work *work, struct ours_stream *stream)
 {
-    struct ours_stream stream;
     struct trib_view view;
     struct trib_error err;
     size_t count = 0;
     int64_t before = bench_now(), now;
 
-    begin(engine, "echo", &stream);
     do {
-        ours_write(&stream, trib_chunk_view(engine->payload));
-        ours_check(trib_writer_flush(stream.writer, &err), &err);
-        if (ours_read(&stream, &view) != TRIB_OK || view.len != work->size)
+        ours_write(stream, trib_chunk_view(engine->payload));
+        ours_check(trib_writer_flush(stream->writer, &err), &err);
+        if (ours_read(stream, &view) != TRIB_OK || view.len != work->size)
             bench_die("ours: not what was sent");
         now = bench_now();
         trips[count++] = (uint64_t)(now - before);
         before = now;
     } while (now < work->until && count < PEER_TRIPS_MAX);
-    finish(&stream);
-    end(&stream);
+    return count;
+}
+
+static void ping_pong(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
+{
+    struct ours_stream stream;
+    size_t count;
+
+    begin_echo(engine, work, &stream);
+    count = trip_after_trip(engine, work, &stream);
+    end_echo(work, &stream);
     outcome->messages = count;
     outcome->bytes = count * work->size;
     outcome->p50_ns = peer_median(trips, count);
