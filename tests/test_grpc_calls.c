@@ -279,7 +279,7 @@ START_TEST(test_message_above_the_limit)
     trib_writer_begin_message(writer_of(call), sizeof(bytes), &err);
     trib_writer_bytes(writer_of(call), bytes, 1000, &err);
     trib_writer_flush(writer_of(call), &err);
-    expect_status(call, TRIB_GRPC_RESOURCE_EXHAUSTED, "200000");
+    expect_status(call, TRIB_GRPC_RESOURCE_EXHAUSTED, "200000 bytes, the limit is 100000");
     end(call);
     trib_grpc_client_free(client);
     grpc_echo_stop(&small);

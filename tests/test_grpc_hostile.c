@@ -1,22 +1,21 @@
 /* Peers that mean harm, or are cut into any pieces: raw bytes written to a server, which stays within bounds and serves the others. */
 #include "tests/support/balance.h"
 #include "tests/support/grpc_echo.h"
+#include "tests/support/grpc_raw.h"
+#include "tests/support/grpc_talk.h"
 
 #include <tributary/reader.h>
 #include <tributary/writer.h>
 
 #include <check.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 static struct grpc_echo echo;
 static struct trib_error err;
@@ -25,109 +24,6 @@ static void set_up(void)
 {
     balance_setup();
     grpc_echo_start(&echo, NULL);
-}
-
-/* ---- Raw connections ---------------------------------------------------------------------------------------------------- */
-
-static int connect_raw(void)
-{
-    const char *name = strchr(echo.address, '@') + 1;
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    memcpy(address.sun_path + 1, name, strlen(name));
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))), 0);
-    return fd;
-}
-
-struct bytes {
-    uint8_t data[1 << 20];
-    size_t len;
-};
-static struct bytes out;
-
-static void put(const void *data, size_t len)
-{
-    ck_assert_uint_le(out.len + len, sizeof(out.data));
-    memcpy(out.data + out.len, data, len);
-    out.len += len;
-}
-
-static void put_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t len)
-{
-    uint8_t header[9] = { (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type, flags,
-                          (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream };
-
-    put(header, 9);
-    put(payload, len);
-}
-
-static size_t literal(uint8_t *to, const char *name, const char *value)
-{
-    size_t n = 0, name_len = strlen(name), len = strlen(value);
-
-    to[n++] = 0x10; /* never indexed, so that blocks stand alone */
-    to[n++] = (uint8_t)name_len;
-    memcpy(to + n, name, name_len);
-    n += name_len;
-    to[n++] = (uint8_t)len;
-    memcpy(to + n, value, len);
-    return n + len;
-}
-
-static size_t request_block(uint8_t *to, const char *path)
-{
-    size_t n = literal(to, ":method", "POST");
-
-    n += literal(to + n, ":scheme", "http");
-    n += literal(to + n, ":path", path);
-    n += literal(to + n, ":authority", "%2Ftmp%2Fsocket");
-    n += literal(to + n, "content-type", "application/grpc");
-    return n + literal(to + n, "te", "trailers");
-}
-
-static void put_request(uint32_t stream, const char *path, uint8_t flags)
-{
-    uint8_t block[512];
-
-    put_frame(1, flags | 4, stream, block, request_block(block, path));
-}
-
-static void put_preface(void)
-{
-    out.len = 0;
-    put(PREFACE, 24);
-    put_frame(4, 0, 0, NULL, 0);
-}
-
-/* Reads until the end, or until nothing has come for a while where `quiet_ms` says so. Returns how many bytes. */
-static size_t read_all(int fd, uint8_t *to, size_t room, int quiet_ms)
-{
-    struct pollfd polled = { .fd = fd, .events = POLLIN };
-    size_t len = 0;
-
-    while (len < room && poll(&polled, 1, quiet_ms) > 0) {
-        ssize_t n = recv(fd, to + len, room - len, 0);
-
-        if (n <= 0)
-            break;
-        len += (size_t)n;
-    }
-    return len;
-}
-
-/* Writes as far as the server takes it; true if all. */
-static bool write_all(int fd, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
 }
 
 /* Another client is served. */
@@ -147,23 +43,30 @@ static void expect_service(void)
     trib_grpc_client_free(client);
 }
 
-/* The server says GOAWAY with this code, or just hangs up. */
+/* The server says GOAWAY with this code, and hangs up; -1: without a word. */
 static void expect_goaway(int fd, int code)
 {
-    static uint8_t in[1 << 20];
-    size_t len = read_all(fd, in, sizeof(in), 10000), at = 0;
+    static struct grpc_raw_frame frame;
     int found = -1;
 
-    while (at + 9 <= len) {
-        size_t n = (size_t)in[at] << 16 | (size_t)in[at + 1] << 8 | in[at + 2];
-
-        if (in[at + 3] == 7 && at + 17 <= len)
-            found = in[at + 16];
-        at += 9 + n;
-    }
-    ck_assert_msg(found == code || found == -1, "GOAWAY %d, not %d", found, code);
+    while (grpc_raw_next(fd, &frame))
+        if (frame.type == 7)
+            found = frame.payload[7];
+    ck_assert_msg(found == code, "GOAWAY %d, not %d", found, code);
     close(fd);
     expect_service();
+}
+
+/* What the process has allocated. Others' allocators say nothing, and so bound nothing. */
+static size_t heap(void)
+{
+#ifdef __GLIBC__
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+#else
+    return 0;
+#endif
 }
 
 /* ---- Every split point --------------------------------------------------------------------------------------------------- */
@@ -179,18 +82,18 @@ static bool has_end(const uint8_t *in, size_t len)
 
 static size_t answer_to(size_t split, uint8_t *to, size_t room)
 {
-    int fd = connect_raw();
+    int fd = grpc_raw_connect(echo.address);
     size_t len = 0, n = 1;
 
-    ck_assert(write_all(fd, out.data, split));
-    if (split < out.len) {
-        len = read_all(fd, to, room, 0);
-        ck_assert(write_all(fd, out.data + split, out.len - split));
+    ck_assert(grpc_raw_write(fd, grpc_raw.data, split));
+    if (split < grpc_raw.len) {
+        len = grpc_raw_read(fd, to, room, 0);
+        ck_assert(grpc_raw_write(fd, grpc_raw.data + split, grpc_raw.len - split));
     }
     while (n > 0 && !has_end(to, len)) {
         struct pollfd polled = { .fd = fd, .events = POLLIN };
 
-        n = poll(&polled, 1, 10000) > 0 ? read_all(fd, to + len, room - len, 0) : 0;
+        n = poll(&polled, 1, 10000) > 0 ? grpc_raw_read(fd, to + len, room - len, 0) : 0;
         len += n;
     }
     close(fd);
@@ -220,13 +123,13 @@ START_TEST(test_every_split)
     static uint8_t in[65536], whole[65536], parts[65536];
     size_t whole_len;
 
-    put_preface();
-    put_request(1, "/test/Echo", 0);
-    put_frame(0, 0, 1, message, 3); /* the prefix is cut as well */
-    put_frame(0, 1, 1, message + 3, sizeof(message) - 3);
-    whole_len = stream_frames(in, answer_to(out.len, in, sizeof(in)), whole);
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", 0);
+    grpc_raw_frame(0, 0, 1, message, 3); /* the prefix is cut as well */
+    grpc_raw_frame(0, 1, 1, message + 3, sizeof(message) - 3);
+    whole_len = stream_frames(in, answer_to(grpc_raw.len, in, sizeof(in)), whole);
     ck_assert_uint_gt(whole_len, 30);
-    for (size_t split = 0; split < out.len; split++) {
+    for (size_t split = 0; split < grpc_raw.len; split++) {
         size_t len = stream_frames(in, answer_to(split, in, sizeof(in)), parts);
 
         ck_assert_msg(len == whole_len && memcmp(parts, whole, len) == 0, "split at byte %zu", split);
@@ -236,98 +139,250 @@ END_TEST
 
 /* ---- Floods ---------------------------------------------------------------------------------------------------------------- */
 
-static void flood(void (*one)(uint32_t i), uint32_t count, int code)
+enum { MEMORY_MAX = 8 << 20 }; /* that one hostile connection may cost */
+
+/* Others are served in the midst of it. Returns whether the server took it all. */
+static bool pour(int fd, void (*one)(uint32_t i), uint32_t count)
 {
-    int fd = connect_raw();
+    size_t before = heap();
     bool taken = true;
 
-    put_preface();
-    put_request(1, "/test/Echo", 0);
     for (uint32_t i = 0; i < count && taken; i++) {
         one(i);
-        if (out.len > sizeof(out.data) / 2) {
-            taken = write_all(fd, out.data, out.len);
-            out.len = 0;
+        if (grpc_raw.len > sizeof(grpc_raw.data) / 8 || i + 1 == count) {
+            taken = grpc_raw_send(fd);
+            ck_assert_uint_le(heap(), before + MEMORY_MAX);
         }
+        if (i == count / 2)
+            expect_service();
     }
-    if (taken)
-        write_all(fd, out.data, out.len);
-    expect_goaway(fd, code);
+    expect_service();
+    ck_assert_uint_le(heap(), before + MEMORY_MAX);
+    return taken;
+}
+
+static int open_echo(void)
+{
+    int fd = grpc_raw_connect(echo.address);
+
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", 0);
+    return fd;
 }
 
 static void one_ping(uint32_t i)
 {
     uint8_t payload[8] = { (uint8_t)i };
 
-    put_frame(6, 0, 0, payload, 8);
+    grpc_raw_frame(6, 0, 0, payload, 8);
 }
 
 static void one_settings(uint32_t i)
 {
     (void)i;
-    put_frame(4, 0, 0, NULL, 0);
+    grpc_raw_frame(4, 0, 0, NULL, 0);
 }
 
 static void one_empty_data(uint32_t i)
 {
     (void)i;
-    put_frame(0, 0, 1, NULL, 0);
+    grpc_raw_frame(0, 0, 1, NULL, 0);
 }
 
 static void one_rapid_reset(uint32_t i)
 {
     static const uint8_t cancel[4] = { 0, 0, 0, 8 };
 
-    put_request(3 + 2 * i, "/test/Echo", 0);
-    put_frame(3, 0, 3 + 2 * i, cancel, 4);
+    grpc_raw_request(3 + 2 * i, "/test/Echo", 0);
+    grpc_raw_frame(3, 0, 3 + 2 * i, cancel, 4);
 }
+
+/* Only padding. */
+static void one_padded_data(uint32_t i)
+{
+    static const uint8_t padding[10] = { 9 };
+
+    (void)i;
+    grpc_raw_frame(0, 8, 1, padding, sizeof(padding));
+}
+
+static void one_priority(uint32_t i)
+{
+    static const uint8_t priority[5] = { 0, 0, 0, 0, 1 };
+
+    grpc_raw_frame(2, 0, 5 + 2 * i, priority, sizeof(priority));
+}
+
+static void one_window(uint32_t i)
+{
+    static const uint8_t more[4] = { 0, 0, 0, 1 };
+
+    grpc_raw_frame(8, 0, i % 2, more, sizeof(more));
+}
+
+static void one_of_no_kind(uint32_t i)
+{
+    static uint8_t nothing[1000];
+
+    grpc_raw_frame(200, (uint8_t)i, i, nothing, sizeof(nothing));
+}
+
+static void one_unknown_method(uint32_t i)
+{
+    grpc_raw_request(3 + 2 * i, "/test/Nothing", 1);
+}
+
+static void one_refused(uint32_t i)
+{
+    uint8_t block[512];
+    size_t n = grpc_raw_literal(block, ":method", "GET");
+
+    n += grpc_raw_literal(block + n, ":scheme", "http");
+    n += grpc_raw_literal(block + n, ":path", "/");
+    grpc_raw_frame(1, 5, 3 + 2 * i, block, n);
+}
+
+static const struct {
+    void (*one)(uint32_t i);
+    uint32_t count;
+    int code; /* of GOAWAY; -1: it is borne */
+} floods[] = { { one_ping, 5000, 11 },      { one_settings, 5000, 11 }, { one_empty_data, 5000, 11 },    { one_padded_data, 5000, 11 },
+               { one_rapid_reset, 5000, 2 }, { one_priority, 20000, -1 }, { one_window, 20000, -1 },     { one_of_no_kind, 20000, -1 },
+               { one_unknown_method, 500, -1 }, { one_refused, 500, -1 } };
 
 START_TEST(test_floods)
 {
-    static const struct {
-        void (*one)(uint32_t i);
-        uint32_t count;
-        int code;
-    } floods[] = { { one_ping, 5000, 11 }, { one_settings, 5000, 11 }, { one_empty_data, 5000, 11 }, { one_rapid_reset, 5000, 2 } };
+    int fd = open_echo();
+    bool taken = pour(fd, floods[_i].one, floods[_i].count);
 
-    flood(floods[_i].one, floods[_i].count, floods[_i].code);
+    if (floods[_i].code >= 0) {
+        expect_goaway(fd, floods[_i].code);
+        return;
+    }
+    ck_assert(taken);
+    close(fd);
+    expect_service();
+}
+END_TEST
+
+/* Who does not even read what it is told is cut off. */
+START_TEST(test_floods_unread)
+{
+    int fd = open_echo(), small = 4096;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    for (int i = 0; i < 1000 && pour(fd, floods[_i].one, floods[_i].count); i++)
+        ;
+    ck_assert(!grpc_raw_send(fd) || !pour(fd, floods[_i].one, floods[_i].count));
+    close(fd);
 }
 END_TEST
 
 START_TEST(test_continuation_flood)
 {
     uint8_t block[512];
-    size_t len = request_block(block, "/test/Echo");
-    int fd = connect_raw();
+    size_t len = grpc_raw_block(block, "/test/Echo");
+    int fd = grpc_raw_connect(echo.address);
 
-    put_preface();
-    put_frame(1, 0, 1, block, len);
+    grpc_raw_preface();
+    grpc_raw_frame(1, 0, 1, block, len);
     for (int i = 0; i < 1000; i++)
-        put_frame(9, 0, 1, "", 0);
-    write_all(fd, out.data, out.len);
-    expect_goaway(fd, 2);
+        grpc_raw_frame(9, 0, 1, "", 0);
+    grpc_raw_send(fd);
+    expect_service();
+    expect_goaway(fd, -1);
 }
 END_TEST
 
-/* A header list of many times the limit. */
-START_TEST(test_header_list)
+static void put_header_list(uint32_t stream, size_t least)
 {
     static uint8_t block[400000];
-    size_t len = request_block(block, "/test/Echo");
+    size_t len = grpc_raw_block(block, "/test/Echo");
     char value[101];
-    int fd = connect_raw();
 
     memset(value, 'v', 100);
     value[100] = '\0';
-    while (len < 100000)
-        len += literal(block + len, "name", value);
-    put_preface();
-    put_frame(1, 0, 1, block, 16000);
+    while (len < least)
+        len += grpc_raw_literal(block + len, "name", value);
+    grpc_raw_frame(1, 0, stream, block, 16000);
     for (size_t at = 16000; at < len; at += 16000)
-        put_frame(9, at + 16000 >= len ? 4 : 0, 1, block + at, len - at < 16000 ? len - at : 16000);
-    write_all(fd, out.data, out.len);
-    shutdown(fd, SHUT_WR);
-    expect_goaway(fd, 11);
+        grpc_raw_frame(9, at + 16000 >= len ? 4 : 0, stream, block + at, len - at < 16000 ? len - at : 16000);
+}
+
+/* Somewhat too long: an answer. Many times the limit: a reset. The connection goes on. */
+START_TEST(test_header_list)
+{
+    static struct grpc_raw_frame frame;
+    int fd = grpc_raw_connect(echo.address);
+
+    grpc_raw_preface();
+    put_header_list(1, _i == 0 ? 20000 : 100000);
+    ck_assert(grpc_raw_send(fd));
+    ck_assert(grpc_raw_until(fd, _i == 0 ? 1 : 3, &frame));
+    ck_assert_uint_eq(frame.stream, 1);
+    expect_service();
+    grpc_raw_request(3, "/test/Echo", 1);
+    ck_assert(grpc_raw_send(fd));
+    while (frame.stream != 3)
+        ck_assert(grpc_raw_until(fd, 1, &frame));
+    close(fd);
+}
+END_TEST
+
+/* The same by our own client: the answer has both numbers. */
+START_TEST(test_header_list_answer)
+{
+    static char value[20000];
+    struct trib_grpc_call_options options = TRIB_GRPC_CALL_OPTIONS_INIT;
+    struct trib_grpc_entry entry = { "name", value, sizeof(value) };
+    struct trib_grpc_client *client = grpc_talk_connect(echo.address);
+    struct trib_grpc_call *call;
+
+    memset(value, 'v', sizeof(value));
+    options.metadata = &entry;
+    options.metadata_count = 1;
+    ck_assert_int_eq(trib_grpc_call(client, "/test/Echo", &options, &call, &err), TRIB_OK);
+    grpc_talk_expect_status(call, TRIB_GRPC_RESOURCE_EXHAUSTED, "the limit is 16384");
+    grpc_talk_free(call);
+    trib_grpc_client_free(client);
+}
+END_TEST
+
+/* A window above 2^31 - 1, of the connection or of a stream, which alone is reset. */
+START_TEST(test_window_overflow)
+{
+    static const uint8_t most[4] = { 0x7f, 0xff, 0xff, 0xff };
+    static struct grpc_raw_frame frame;
+    int fd = open_echo();
+
+    grpc_raw_frame(8, 0, (uint32_t)_i, most, 4);
+    ck_assert(grpc_raw_send(fd));
+    if (_i == 0) {
+        expect_goaway(fd, 3);
+        return;
+    }
+    ck_assert(grpc_raw_until(fd, 3, &frame));
+    ck_assert(frame.stream == 1 && frame.payload[3] == 3);
+    close(fd);
+}
+END_TEST
+
+/* More than the window that was given: of a stream that nobody reads. */
+START_TEST(test_window_disregarded)
+{
+    static struct grpc_raw_frame frame;
+    static uint8_t bytes[16384];
+    int fd = grpc_raw_connect(echo.address);
+
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Deaf", 0);
+    for (int i = 0; i < 60; i++)
+        grpc_raw_frame(0, 0, 1, bytes, sizeof(bytes));
+    ck_assert(grpc_raw_send(fd));
+    ck_assert(grpc_raw_until(fd, 3, &frame));
+    ck_assert(frame.stream == 1 && frame.payload[3] == 3);
+    expect_service();
+    close(fd);
 }
 END_TEST
 
@@ -335,66 +390,66 @@ END_TEST
 
 static void put_garbage(void)
 {
-    out.len = 0;
+    grpc_raw.len = 0;
     for (size_t i = 0; i < 10000; i++)
-        put(&(uint8_t){ (uint8_t)(i * 251 >> 3) }, 1);
+        grpc_raw_put(&(uint8_t){ (uint8_t)(i * 251 >> 3) }, 1);
 }
 
 static void put_http1(void)
 {
-    out.len = 0;
-    put("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+    grpc_raw.len = 0;
+    grpc_raw_put("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
 }
 
 static void put_window_overflow(void)
 {
     static const uint8_t most[4] = { 0x7f, 0xff, 0xff, 0xff };
 
-    put_preface();
-    put_frame(8, 0, 0, most, 4);
-    put_frame(8, 0, 0, most, 4);
+    grpc_raw_preface();
+    grpc_raw_frame(8, 0, 0, most, 4);
+    grpc_raw_frame(8, 0, 0, most, 4);
 }
 
 static void put_data_on_idle(void)
 {
-    put_preface();
-    put_frame(0, 0, 7, "x", 1);
+    grpc_raw_preface();
+    grpc_raw_frame(0, 0, 7, "x", 1);
 }
 
 static void put_frame_too_large(void)
 {
     static const uint8_t header[9] = { 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1 };
 
-    put_preface();
-    put_request(1, "/test/Echo", 0);
-    put(header, 9);
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", 0);
+    grpc_raw_put(header, 9);
 }
 
 static void put_huge_length(void)
 {
     static const uint8_t prefix[5] = { 0, 0xff, 0xff, 0xff, 0xff };
 
-    put_preface();
-    put_request(1, "/test/Echo", 0);
-    put_frame(0, 0, 1, prefix, 5);
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", 0);
+    grpc_raw_frame(0, 0, 1, prefix, 5);
 }
 
 static void put_bad_flag(void)
 {
     static const uint8_t prefix[6] = { 9, 0, 0, 0, 1, 'x' };
 
-    put_preface();
-    put_request(1, "/test/Echo", 0);
-    put_frame(0, 0, 1, prefix, 6);
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", 0);
+    grpc_raw_frame(0, 0, 1, prefix, 6);
 }
 
 static void put_short_message(void)
 {
     static const uint8_t prefix[6] = { 0, 0, 0, 0, 9, 'x' };
 
-    put_preface();
-    put_request(1, "/test/Echo", 0);
-    put_frame(0, 1, 1, prefix, 6);
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", 0);
+    grpc_raw_frame(0, 1, 1, prefix, 6);
 }
 
 START_TEST(test_malformed)
@@ -402,12 +457,12 @@ START_TEST(test_malformed)
     static void (*const kinds[])(void) = { put_garbage,         put_http1,       put_window_overflow, put_data_on_idle,
                                            put_frame_too_large, put_huge_length, put_bad_flag,        put_short_message };
     static uint8_t in[65536];
-    int fd = connect_raw();
+    int fd = grpc_raw_connect(echo.address);
 
     kinds[_i]();
-    write_all(fd, out.data, out.len);
+    grpc_raw_write(fd, grpc_raw.data, grpc_raw.len);
     shutdown(fd, SHUT_WR);
-    read_all(fd, in, sizeof(in), 10000);
+    grpc_raw_read(fd, in, sizeof(in), 10000);
     close(fd);
     expect_service();
 }
@@ -419,8 +474,8 @@ START_TEST(test_half_open)
     int fds[50];
 
     for (int i = 0; i < 50; i++) {
-        fds[i] = connect_raw();
-        write_all(fds[i], (const uint8_t *)PREFACE, (size_t)i % 25);
+        fds[i] = grpc_raw_connect(echo.address);
+        grpc_raw_write(fds[i], (const uint8_t *)GRPC_RAW_PREFACE, (size_t)i % 25);
     }
     expect_service();
     for (int i = 0; i < 50; i++)
@@ -445,9 +500,13 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, test_every_split);
-    tcase_add_loop_test(tcase, test_floods, 0, 4);
+    tcase_add_loop_test(tcase, test_floods, 0, sizeof(floods) / sizeof(floods[0]));
+    tcase_add_loop_test(tcase, test_floods_unread, 0, 4);
     tcase_add_test(tcase, test_continuation_flood);
-    tcase_add_test(tcase, test_header_list);
+    tcase_add_loop_test(tcase, test_header_list, 0, 2);
+    tcase_add_test(tcase, test_header_list_answer);
+    tcase_add_loop_test(tcase, test_window_overflow, 0, 2);
+    tcase_add_test(tcase, test_window_disregarded);
     tcase_add_loop_test(tcase, test_malformed, 0, 8);
     tcase_add_test(tcase, test_half_open);
     suite_add_tcase(suite, tcase);
