@@ -44,7 +44,7 @@ void test_worker_start(struct test_worker *worker, const struct trib_worker_opti
     pthread_cond_init(&worker->cond, NULL);
     if (options != NULL)
         own = *options;
-    own.serializer = own.serializer != NULL ? own.serializer : &test_serializer;
+    own.serializer = own.serializer == &test_by_name ? NULL : own.serializer != NULL ? own.serializer : &test_serializer;
     own.report = on_report;
     own.arg = worker;
     snprintf(name, sizeof(name), "grpc+unix:@trib-worker-%d", (int)getpid());
@@ -256,6 +256,8 @@ const struct trib_serializer test_serializer = {
     .event = test_event,
     .close = test_close,
 };
+
+const struct trib_serializer test_by_name = {.size = 0};
 
 static int test_frame(void *state, struct trib_reader *frame, uint64_t length, struct trib_sender *out, struct trib_error *err)
 {

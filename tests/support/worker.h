@@ -45,6 +45,9 @@ extern const struct trib_serializer test_serializer;
 /* The same, but reads frames while they come: counts their bytes and answers with the count; a first byte 'g' waits for the gate after its first byte. */
 extern const struct trib_serializer test_streaming_serializer;
 
+/* In options: no serializer, so that the payload names one. */
+extern const struct trib_serializer test_by_name;
+
 void gate_close(void);
 void gate_open(void);
 /* Waits until so many threads stand at the gate. */
