@@ -16,3 +16,11 @@ tests_fuzz_fuzz_init_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_messages_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_uri_LDADD = $(fuzz_libraries)
 EXTRA_DIST += tests/fuzz/corpus
+
+# gRPC: a connection as a whole, what is inside DATA, and the words of its headers.
+check_LTLIBRARIES += libtributary-fuzz-grpc.la
+libtributary_fuzz_grpc_la_SOURCES = tests/fuzz/grpc_peer.c tests/fuzz/grpc_peer.h
+fuzz_programs += tests/fuzz/fuzz_grpc_conn tests/fuzz/fuzz_grpc_framing tests/fuzz/fuzz_grpc_words
+tests_fuzz_fuzz_grpc_conn_LDADD = libtributary-fuzz-grpc.la $(fuzz_libraries)
+tests_fuzz_fuzz_grpc_framing_LDADD = libtributary-fuzz-grpc.la $(fuzz_libraries)
+tests_fuzz_fuzz_grpc_words_LDADD = $(fuzz_libraries)
