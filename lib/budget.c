@@ -1,5 +1,6 @@
 /* Budgets: how many bytes are held that nobody has let go yet, and who waits for that to become less. */
 #include "chunk-internal.h"
+#include "fence-internal.h"
 
 #include <tributary/alloc.h>
 
@@ -13,7 +14,6 @@ int trib_budget_new(size_t high, size_t limit, struct trib_budget **ret_budget, 
     if (budget == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a budget: no memory");
     atomic_init(&budget->owners, 1);
-    atomic_init(&budget->left, TRIBI_BUDGET_OWNED);
     budget->high = high;
     budget->limit = limit > high ? limit : high;
     pthread_mutex_init(&budget->lock, NULL);
@@ -36,12 +36,13 @@ static void destroy(struct trib_budget *budget)
 
 struct trib_budget *trib_budget_unref(struct trib_budget *budget)
 {
-    uint64_t taken;
+    uint64_t ends;
 
     if (budget == NULL || atomic_fetch_sub_explicit(&budget->owners, 1, memory_order_acq_rel) != 1)
         return NULL;
-    taken = atomic_load_explicit(&budget->taken, memory_order_acquire); /* final: only owners charge */
-    if (atomic_fetch_add_explicit(&budget->left, taken - TRIBI_BUDGET_OWNED, memory_order_acq_rel) + taken == TRIBI_BUDGET_OWNED)
+    /* Final: only owners charge, and release in the lane. */
+    ends = TRIBI_BUDGET_OVER - tribi_budget_charged(budget) + atomic_load_explicit(&budget->released_in_lane, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&budget->released, ends, memory_order_acq_rel) + ends == TRIBI_BUDGET_OVER)
         destroy(budget);
     return NULL;
 }
@@ -58,26 +59,26 @@ size_t trib_budget_limit(const struct trib_budget *budget)
 
 /* What was held at one moment: `charged` must not have moved while `released` was read. Where it does again and again, too little
  * rather than too much: what was charged and released in between may be many times what was ever held. */
-static size_t held_at_once(const struct trib_budget *budget, size_t charged, size_t *ret_released)
+static size_t held_at_once(const struct trib_budget *budget, uint64_t charged, uint64_t *ret_released)
 {
-    size_t released = 0, again = charged;
+    uint64_t released = 0, again = charged;
 
     for (int tries = 0; tries < 8; tries++) {
         charged = again;
-        released = atomic_load_explicit(&budget->released, memory_order_acquire);
-        again = atomic_load_explicit(&budget->charged, memory_order_acquire);
+        released = tribi_budget_released(budget);
+        again = tribi_budget_charged(budget);
         if (again == charged)
             break;
     }
     *ret_released = released;
-    return charged - released <= SIZE_MAX / 2 ? charged - released : 0;
+    return charged >= released ? (size_t)(charged - released) : 0;
 }
 
 size_t trib_budget_held(const struct trib_budget *budget)
 {
-    size_t released;
+    uint64_t released;
 
-    return held_at_once(budget, atomic_load_explicit(&budget->charged, memory_order_acquire), &released);
+    return held_at_once(budget, tribi_budget_charged(budget), &released);
 }
 
 size_t trib_budget_peak(const struct trib_budget *budget)
@@ -85,12 +86,16 @@ size_t trib_budget_peak(const struct trib_budget *budget)
     return atomic_load_explicit(&budget->peak, memory_order_relaxed);
 }
 
-void tribi_budget_charge(struct trib_budget *budget, size_t bytes)
+void tribi_budget_charge(struct trib_budget *budget, size_t bytes, bool in_lane)
 {
-    size_t charged = atomic_fetch_add_explicit(&budget->charged, bytes, memory_order_acq_rel) + bytes;
-    size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed), held, released;
+    size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed), held;
+    uint64_t charged, released;
 
-    atomic_fetch_add_explicit(&budget->taken, 1, memory_order_relaxed);
+    if (in_lane)
+        tribi_budget_add_in_lane(&budget->charged_in_lane, bytes);
+    else
+        atomic_fetch_add_explicit(&budget->charged, bytes, memory_order_acq_rel);
+    charged = tribi_budget_charged(budget);
     /* With an old copy of `released` this is too much rather than too little: only what looks like a new peak is looked at
      * closely. */
     if (charged - atomic_load_explicit(&budget->known_released, memory_order_relaxed) <= peak)
@@ -102,28 +107,88 @@ void tribi_budget_charge(struct trib_budget *budget, size_t bytes)
         ;
 }
 
-void tribi_budget_release(struct trib_budget *budget, size_t bytes)
+/* One more owner, if there is one. */
+static bool own(struct trib_budget *budget)
 {
-    atomic_fetch_add(&budget->released, bytes);
-    if (atomic_load(&budget->watched) != 0) {
-        pthread_mutex_lock(&budget->lock);
-        for (struct tribi_budget_watch *watch = budget->watches; watch != NULL; watch = watch->next)
-            watch->fn(watch->arg);
-        pthread_mutex_unlock(&budget->lock);
-    }
-    if (atomic_fetch_sub_explicit(&budget->left, 1, memory_order_acq_rel) == 1)
-        destroy(budget);
+    size_t owners = atomic_load_explicit(&budget->owners, memory_order_acquire);
+
+    while (owners != 0 &&
+           !atomic_compare_exchange_weak_explicit(&budget->owners, &owners, owners + 1, memory_order_acq_rel, memory_order_acquire))
+        ;
+    return owners != 0;
 }
 
-void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *watch)
+static void tell(struct trib_budget *budget)
 {
-    if (watch->active)
-        return;
     pthread_mutex_lock(&budget->lock);
-    watch->active = true;
-    watch->next = budget->watches;
-    budget->watches = watch;
-    atomic_fetch_add(&budget->watched, 1);
+    for (struct tribi_budget_watch *watch = budget->watches; watch != NULL; watch = watch->next)
+        watch->fn(watch->arg);
+    pthread_mutex_unlock(&budget->lock);
+}
+
+/* Our bytes keep the budget alive until they are counted as released; then, being an owner does. */
+static bool release_and_tell(struct trib_budget *budget, size_t bytes)
+{
+    if (!own(budget))
+        return false; /* the watches went before the last owner */
+    atomic_fetch_add(&budget->released, bytes);
+    tell(budget);
+    trib_budget_unref(budget);
+    return true;
+}
+
+void tribi_budget_release(struct trib_budget *budget, size_t bytes)
+{
+    uint64_t before = atomic_load_explicit(&budget->released, memory_order_relaxed);
+
+    for (;;) {
+        if ((before & TRIBI_BUDGET_WATCHED) == 0) {
+            /* Who begins to watch after this step looks for himself. */
+            if (!atomic_compare_exchange_weak(&budget->released, &before, before + bytes))
+                continue;
+            if (before + bytes == TRIBI_BUDGET_OVER)
+                destroy(budget);
+            return;
+        }
+        if (release_and_tell(budget, bytes))
+            return;
+        before = atomic_load_explicit(&budget->released, memory_order_acquire);
+    }
+}
+
+void tribi_budget_release_in_lane(struct trib_budget *budget, size_t bytes)
+{
+    tribi_budget_add_in_lane(&budget->released_in_lane, bytes);
+    tribi_fence_light(); /* who watches has said so, called tribi_fence_heavy(), and looked */
+    if ((atomic_load_explicit(&budget->released, memory_order_relaxed) & TRIBI_BUDGET_WATCHED) != 0 &&
+        tribi_budget_released(budget) >= atomic_load_explicit(&budget->tell_at, memory_order_relaxed))
+        tell(budget);
+}
+
+/* Under the lock. */
+static void say_when(struct trib_budget *budget)
+{
+    uint64_t at = UINT64_MAX;
+
+    for (struct tribi_budget_watch *watch = budget->watches; watch != NULL; watch = watch->next)
+        if (watch->at < at)
+            at = watch->at;
+    atomic_store(&budget->tell_at, at);
+}
+
+void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *watch, size_t wanted)
+{
+    uint64_t charged = tribi_budget_charged(budget), may_stay = wanted < budget->high ? budget->high - wanted : 0;
+
+    pthread_mutex_lock(&budget->lock);
+    watch->at = charged > may_stay ? charged - may_stay : 0; /* too early where more is charged meanwhile, never too late */
+    if (!watch->active) {
+        watch->active = true;
+        watch->next = budget->watches;
+        budget->watches = watch;
+    }
+    say_when(budget);
+    atomic_fetch_or(&budget->released, TRIBI_BUDGET_WATCHED);
     pthread_mutex_unlock(&budget->lock);
 }
 
@@ -138,6 +203,8 @@ void tribi_budget_unwatch(struct trib_budget *budget, struct tribi_budget_watch 
             break;
         }
     watch->active = false;
-    atomic_fetch_sub(&budget->watched, 1);
+    say_when(budget);
+    if (budget->watches == NULL)
+        atomic_fetch_and(&budget->released, ~TRIBI_BUDGET_WATCHED);
     pthread_mutex_unlock(&budget->lock);
 }

@@ -8,12 +8,34 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+/* Begins to fetch a cache line that will be written, from whichever processor has it. */
+static inline void tribi_fetch_to_write(const void *line)
+{
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)line)); /* __builtin_prefetch() would fetch it to be read only */
+#elif defined(__GNUC__)
+    __builtin_prefetch(line, 1);
+#else
+    (void)line;
+#endif
+}
+
+static inline void tribi_fetch_to_read(const void *line)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(line);
+#else
+    (void)line;
+#endif
+}
+
 enum tribi_chunk_kind {
     TRIBI_CHUNK_POOL,    /* a block of the pool, with this header for as long as the block exists */
     TRIBI_CHUNK_FOREIGN, /* the caller's memory */
     TRIBI_CHUNK_SUB      /* a part of `parent`, or all of it under another budget */
 };
 
+/* One cache line where a pointer has 64 bits: a hand-over to another thread moves it there and back. */
 struct trib_chunk {
     atomic_size_t refs;
     uint8_t *data;
@@ -21,15 +43,7 @@ struct trib_chunk {
     struct trib_budget *budget; /* kept alive by the `charge` bytes that count against it; or NULL */
     size_t charge;
     uint8_t kind;
-    uint8_t size_class; /* of a pool block */
-    bool mapped;        /* a pool block that came from mmap */
     union {
-        struct {
-            uint8_t *base;
-            size_t size; /* of the block */
-            struct trib_chunk *older, *newer; /* idle neighbours in the size class */
-            int64_t idle_since;
-        } block;
         struct {
             trib_release_fn *release;
             void *arg;
@@ -54,40 +68,74 @@ void tribi_chunk_charge(struct trib_chunk *chunk, struct trib_budget *budget, si
 
 /* The same for a view that may be shared: *view holds one reference of ours; where it is not the only one, or the chunk is
  * charged to somebody already, the view gets a sub-chunk of its own as holder. */
-int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, struct trib_error *err);
+int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, bool in_lane, struct trib_error *err);
+
+/* trib_chunk_unref() for the owner of the release lane of `budget`. */
+void tribi_chunk_unref_in_lane(struct trib_chunk *chunk, struct trib_budget *budget);
 
 struct tribi_budget_watch {
-    void (*fn)(void *arg); /* runs under the budget's lock at each release, on the releasing thread */
+    void (*fn)(void *arg); /* runs under the budget's lock at each release from then on, on the releasing thread */
     void *arg;
     bool active;
+    uint64_t at; /* as many bytes must have been released */
     struct tribi_budget_watch *next;
 };
 
-/* What chargers and releasers write lies on cache lines of their own: at 20 million hand-overs a second a shared line costs more
- * than all the rest. A budget lives until its last owner and its last charge have gone. Charges are counted up in `taken`, down
- * in `left`, which starts so high that it cannot reach 0 before the last owner has put the two together; then whoever brings it
- * to 0 frees, and nobody looks at the budget after its own step. */
-#define TRIBI_BUDGET_OWNED ((uint64_t)1 << 62)
+/* What chargers and releasers write lies on cache lines of its own: at 20 million hand-overs a second a shared line, or a locked
+ * instruction, costs more than all the rest. So one charger and one releaser may each have a lane: a counter that nobody else writes. Both
+ * are owners while they do. Everybody else takes one atomic step.
+ *
+ * A budget lives until its last owner and its last charged byte have gone: who goes last sees `released` at TRIBI_BUDGET_OVER, because
+ * the last owner adds that less all that was charged and not released by a lane (only owners charge). TRIBI_BUDGET_WATCHED in the same word
+ * tells a releaser, in the step that releases, whether anybody has to be told; a lane looks after tribi_fence_light(). */
+#define TRIBI_BUDGET_OVER ((uint64_t)1 << 62)
+#define TRIBI_BUDGET_WATCHED ((uint64_t)1 << 63)
 struct trib_budget {
     size_t high, limit;
     atomic_size_t owners;
-    atomic_int watched;
     pthread_mutex_t lock;
     struct tribi_budget_watch *watches;
+    atomic_uint_fast64_t tell_at; /* the least `at` of them; a release in the lane below it has nobody to tell */
     atomic_size_t peak;
     char pad1[64];
-    atomic_size_t charged;
-    atomic_uint_fast64_t taken;
-    atomic_size_t known_released; /* a copy, perhaps old */
+    atomic_uint_fast64_t charged, charged_in_lane;
+    atomic_uint_fast64_t known_released; /* a copy, perhaps old */
+    atomic_bool charge_lane_taken;
     char pad2[64];
-    atomic_size_t released;
-    atomic_uint_fast64_t left;
+    atomic_uint_fast64_t released, released_in_lane;
+    atomic_bool release_lane_taken;
     char pad3[64];
 };
 
-void tribi_budget_charge(struct trib_budget *budget, size_t bytes);
+static inline uint64_t tribi_budget_released(const struct trib_budget *budget)
+{
+    return (atomic_load_explicit(&budget->released, memory_order_acquire) & ~TRIBI_BUDGET_WATCHED) +
+           atomic_load_explicit(&budget->released_in_lane, memory_order_acquire);
+}
+
+static inline uint64_t tribi_budget_charged(const struct trib_budget *budget)
+{
+    return atomic_load_explicit(&budget->charged, memory_order_acquire) +
+           atomic_load_explicit(&budget->charged_in_lane, memory_order_acquire);
+}
+
+/* Only the one owner who took the lane, on one thread at a time. */
+static inline void tribi_budget_add_in_lane(atomic_uint_fast64_t *lane, size_t bytes)
+{
+    atomic_store_explicit(lane, atomic_load_explicit(lane, memory_order_relaxed) + bytes, memory_order_release);
+}
+
+/* False: somebody has it. It is given back with `atomic_store(lane, false)`, what it counted stays. */
+static inline bool tribi_budget_take_lane(atomic_bool *lane)
+{
+    return !atomic_exchange(lane, true);
+}
+
+void tribi_budget_charge(struct trib_budget *budget, size_t bytes, bool in_lane);
 void tribi_budget_release(struct trib_budget *budget, size_t bytes);
-void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *watch);
+void tribi_budget_release_in_lane(struct trib_budget *budget, size_t bytes);
+/* watch->fn runs at releases from when `wanted` bytes may be free below the high mark. Again: with another number. */
+void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *watch, size_t wanted);
 void tribi_budget_unwatch(struct trib_budget *budget, struct tribi_budget_watch *watch);
 
 #endif

@@ -78,11 +78,9 @@ struct trib_chunk *trib_chunk_ref(struct trib_chunk *chunk)
     return chunk;
 }
 
-/* Returns the chunk that this one kept alive, or NULL. */
-static struct trib_chunk *destroy(struct trib_chunk *chunk)
+/* Returns the chunk that this one kept alive, or NULL. Its charge is the caller's to release. */
+static struct trib_chunk *take_down(struct trib_chunk *chunk)
 {
-    struct trib_budget *budget = chunk->budget;
-    size_t charge = chunk->charge;
     struct trib_chunk *parent = NULL;
 
     if (chunk->kind == TRIBI_CHUNK_POOL) {
@@ -94,6 +92,15 @@ static struct trib_chunk *destroy(struct trib_chunk *chunk)
             chunk->u.foreign.release(chunk->u.foreign.arg, chunk->data, chunk->len);
         tribi_header_put(chunk);
     }
+    return parent;
+}
+
+static struct trib_chunk *destroy(struct trib_chunk *chunk)
+{
+    struct trib_budget *budget = chunk->budget;
+    size_t charge = chunk->charge;
+    struct trib_chunk *parent = take_down(chunk);
+
     if (budget != NULL)
         tribi_budget_release(budget, charge);
     return parent;
@@ -106,6 +113,19 @@ struct trib_chunk *trib_chunk_unref(struct trib_chunk *chunk)
                              atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) == 1))
         chunk = destroy(chunk);
     return NULL;
+}
+
+void tribi_chunk_unref_in_lane(struct trib_chunk *chunk, struct trib_budget *budget)
+{
+    size_t charge;
+
+    if (chunk == NULL || chunk->budget != budget || atomic_load_explicit(&chunk->refs, memory_order_acquire) != 1) {
+        trib_chunk_unref(chunk);
+        return;
+    }
+    charge = chunk->charge;
+    trib_chunk_unref(take_down(chunk));
+    tribi_budget_release_in_lane(budget, charge);
 }
 
 const uint8_t *trib_chunk_data(const struct trib_chunk *chunk)
@@ -153,14 +173,21 @@ struct trib_view trib_view_sub(struct trib_view view, size_t offset, size_t len)
     return view;
 }
 
-void tribi_chunk_charge(struct trib_chunk *chunk, struct trib_budget *budget, size_t bytes)
+static void charge(struct trib_chunk *chunk, struct trib_budget *budget, size_t bytes, bool in_lane)
 {
+    if (bytes == 0)
+        return; /* what counts nothing must not outlive the budget either */
     chunk->budget = budget;
     chunk->charge = bytes;
-    tribi_budget_charge(budget, bytes);
+    tribi_budget_charge(budget, bytes, in_lane);
 }
 
-int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, struct trib_error *err)
+void tribi_chunk_charge(struct trib_chunk *chunk, struct trib_budget *budget, size_t bytes)
+{
+    charge(chunk, budget, bytes, false);
+}
+
+int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, bool in_lane, struct trib_error *err)
 {
     struct trib_chunk *chunk = view->holder;
 
@@ -171,7 +198,7 @@ int tribi_view_charge(struct trib_view *view, struct trib_budget *budget, struct
         own->u.parent = chunk; /* the view's reference */
         view->holder = chunk = own;
     }
-    tribi_chunk_charge(chunk, budget, view->len);
+    charge(chunk, budget, view->len, in_lane);
     return TRIB_OK;
 }
 

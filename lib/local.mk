@@ -9,8 +9,10 @@ libtributary_core_la_SOURCES = \
 	lib/listener.c \
 	lib/queue-internal.h lib/queue.c \
 	lib/reader-internal.h lib/reader.c lib/reader_feed.c lib/reader_parse.c lib/reader_pieces.c lib/reader_take.c \
+	lib/ring-internal.h lib/ring.c \
 	lib/transport.c \
 	lib/uri.c \
+	lib/fence-internal.h lib/fence.c \
 	lib/wait-internal.h lib/wait.c \
 	lib/writer-internal.h lib/writer.c lib/writer_refs.c lib/writer_send.c
 libtributary_core_la_LIBADD = $(LIBEVENT_LIBS) $(LIBNGHTTP2_LIBS) $(ZLIB_LIBS)
@@ -18,7 +20,7 @@ libtributary_core_la_LIBADD = $(LIBEVENT_LIBS) $(LIBNGHTTP2_LIBS) $(ZLIB_LIBS)
 lib_LTLIBRARIES += libtributary.la
 libtributary_la_SOURCES =
 libtributary_la_LIBADD = libtributary-core.la
-libtributary_la_LDFLAGS = $(library_ldflags) -version-info $(TRIBUTARY_VERSION_INFO)
+libtributary_la_LDFLAGS = $(library_ldflags) $(SYMBOLIC_LDFLAGS) -version-info $(TRIBUTARY_VERSION_INFO)
 if HAVE_VERSION_SCRIPT
 libtributary_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/lib/libtributary.map
 else

@@ -20,9 +20,20 @@ enum {
 };
 #define MAP_FROM ((size_t)1 << 20)
 
+/* A block and its header, which lives as long as the block. */
+struct block {
+    struct trib_chunk chunk; /* first: a chunk of this kind is one of these */
+    uint8_t *base;
+    size_t size;
+    struct block *older, *newer; /* idle neighbours in the size class */
+    int64_t idle_since;
+    uint8_t size_class;
+    bool mapped; /* came from mmap */
+};
+
 static struct {
     pthread_mutex_t lock;
-    struct trib_chunk *newest[CLASSES], *oldest[CLASSES];
+    struct block *newest[CLASSES], *oldest[CLASSES];
     size_t keep_bytes;
     int64_t keep_ns, next_look;
     uint64_t used, idle, fresh, reused;
@@ -68,52 +79,52 @@ static int64_t coarse_now(void)
 #endif
 }
 
-static void unlink_idle(struct trib_chunk *chunk)
+static void unlink_idle(struct block *block)
 {
-    unsigned c = chunk->size_class;
+    unsigned c = block->size_class;
 
-    *(chunk->u.block.newer != NULL ? &chunk->u.block.newer->u.block.older : &pool.newest[c]) = chunk->u.block.older;
-    *(chunk->u.block.older != NULL ? &chunk->u.block.older->u.block.newer : &pool.oldest[c]) = chunk->u.block.newer;
-    pool.idle -= chunk->u.block.size;
+    *(block->newer != NULL ? &block->newer->older : &pool.newest[c]) = block->older;
+    *(block->older != NULL ? &block->older->newer : &pool.oldest[c]) = block->newer;
+    pool.idle -= block->size;
 }
 
-static void link_idle(struct trib_chunk *chunk, int64_t now)
+static void link_idle(struct block *block, int64_t now)
 {
-    unsigned c = chunk->size_class;
+    unsigned c = block->size_class;
 
-    chunk->u.block.idle_since = now;
-    chunk->u.block.newer = NULL;
-    chunk->u.block.older = pool.newest[c];
-    *(pool.newest[c] != NULL ? &pool.newest[c]->u.block.newer : &pool.oldest[c]) = chunk;
-    pool.newest[c] = chunk;
-    pool.idle += chunk->u.block.size;
+    block->idle_since = now;
+    block->newer = NULL;
+    block->older = pool.newest[c];
+    *(pool.newest[c] != NULL ? &pool.newest[c]->newer : &pool.oldest[c]) = block;
+    pool.newest[c] = block;
+    pool.idle += block->size;
 }
 
-static void give_back(struct trib_chunk *chunk)
+static void give_back(struct block *block)
 {
-    if (chunk->mapped)
-        munmap(chunk->u.block.base, chunk->u.block.size);
+    if (block->mapped)
+        munmap(block->base, block->size);
     else
-        trib_free(chunk->u.block.base);
-    trib_free(chunk);
+        trib_free(block->base);
+    trib_free(block);
 }
 
 /* Under the lock: takes out what has been idle since before `before`; returns them linked through `older`. */
-static struct trib_chunk *take_idle(int64_t before)
+static struct block *take_idle(int64_t before)
 {
-    struct trib_chunk *list = NULL;
+    struct block *list = NULL;
 
     for (unsigned c = 0; c < CLASSES; c++)
-        while (pool.oldest[c] != NULL && pool.oldest[c]->u.block.idle_since < before) {
-            struct trib_chunk *chunk = pool.oldest[c];
-            unlink_idle(chunk);
-            chunk->u.block.older = list;
-            list = chunk;
+        while (pool.oldest[c] != NULL && pool.oldest[c]->idle_since < before) {
+            struct block *block = pool.oldest[c];
+            unlink_idle(block);
+            block->older = list;
+            list = block;
         }
     return list;
 }
 
-static struct trib_chunk *look_for_idle(int64_t now)
+static struct block *look_for_idle(int64_t now)
 {
     if (now < pool.next_look)
         return NULL;
@@ -121,10 +132,10 @@ static struct trib_chunk *look_for_idle(int64_t now)
     return take_idle(now - pool.keep_ns);
 }
 
-static void give_back_all(struct trib_chunk *list)
+static void give_back_all(struct block *list)
 {
     while (list != NULL) {
-        struct trib_chunk *older = list->u.block.older;
+        struct block *older = list->older;
         give_back(list);
         list = older;
     }
@@ -137,40 +148,40 @@ static uint8_t *map_block(size_t size)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-static struct trib_chunk *new_block(size_t size, unsigned size_class)
+static struct block *new_block(size_t size, unsigned size_class)
 {
-    struct trib_chunk *chunk = trib_alloc(sizeof(*chunk));
+    struct block *block = trib_alloc(sizeof(*block));
 
-    if (chunk == NULL)
+    if (block == NULL)
         return NULL;
-    chunk->kind = TRIBI_CHUNK_POOL;
-    chunk->size_class = (uint8_t)size_class;
-    chunk->mapped = size >= MAP_FROM && tribi_alloc_maps();
-    chunk->u.block.size = size;
-    chunk->u.block.base = chunk->mapped ? map_block(size) : tribi_alloc_raw(size);
-    if (chunk->u.block.base == NULL) {
-        trib_free(chunk);
+    block->chunk.kind = TRIBI_CHUNK_POOL;
+    block->size_class = (uint8_t)size_class;
+    block->mapped = size >= MAP_FROM && tribi_alloc_maps();
+    block->size = size;
+    block->base = block->mapped ? map_block(size) : tribi_alloc_raw(size);
+    if (block->base == NULL) {
+        trib_free(block);
         return NULL;
     }
-    return chunk;
+    return block;
 }
 
 /* An idle block, if there is one. Counts the use in either case. */
-static struct trib_chunk *reuse_block(unsigned size_class, size_t size)
+static struct block *reuse_block(unsigned size_class, size_t size)
 {
-    struct trib_chunk *chunk = NULL, *expired;
+    struct block *block = NULL, *expired;
 
     pthread_mutex_lock(&pool.lock);
     expired = look_for_idle(coarse_now());
     if (size_class != NOT_KEPT && pool.newest[size_class] != NULL) {
-        chunk = pool.newest[size_class];
-        unlink_idle(chunk);
+        block = pool.newest[size_class];
+        unlink_idle(block);
     }
-    *(chunk != NULL ? &pool.reused : &pool.fresh) += 1;
+    *(block != NULL ? &pool.reused : &pool.fresh) += 1;
     pool.used += size;
     pthread_mutex_unlock(&pool.lock);
     give_back_all(expired);
-    return chunk;
+    return block;
 }
 
 static void uncount(size_t size)
@@ -184,7 +195,7 @@ int tribi_pool_get(size_t len, size_t align, struct trib_chunk **ret_chunk, stru
 {
     size_t slack, size;
     unsigned size_class;
-    struct trib_chunk *chunk;
+    struct block *block;
 
     if (align == 0)
         align = 1;
@@ -196,54 +207,54 @@ int tribi_pool_get(size_t len, size_t align, struct trib_chunk **ret_chunk, stru
     slack = len >= MAP_FROM && tribi_alloc_maps() ? 0 : align > LINE ? align : LINE;
     size_class = class_of(len + slack);
     size = size_class == NOT_KEPT ? (len + slack + PAGE - 1) / PAGE * PAGE : class_size(size_class);
-    chunk = reuse_block(size_class, size);
-    if (chunk == NULL)
-        chunk = new_block(size, size_class);
-    if (chunk == NULL) {
+    block = reuse_block(size_class, size);
+    if (block == NULL)
+        block = new_block(size, size_class);
+    if (block == NULL) {
         uncount(size);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "allocate %zu bytes: no memory", len);
     }
     if (align < LINE)
         align = LINE;
-    atomic_init(&chunk->refs, 1);
-    chunk->data = (uint8_t *)(((uintptr_t)chunk->u.block.base + align - 1) & ~(uintptr_t)(align - 1));
-    chunk->len = len;
-    chunk->budget = NULL;
-    chunk->charge = 0;
-    *ret_chunk = chunk;
+    atomic_init(&block->chunk.refs, 1);
+    block->chunk.data = (uint8_t *)(((uintptr_t)block->base + align - 1) & ~(uintptr_t)(align - 1));
+    block->chunk.len = len;
+    block->chunk.budget = NULL;
+    block->chunk.charge = 0;
+    *ret_chunk = &block->chunk;
     return TRIB_OK;
 }
 
 void tribi_pool_put(struct trib_chunk *chunk)
 {
-    struct trib_chunk *expired;
+    struct block *block = (struct block *)chunk, *expired;
     int64_t now = coarse_now();
     bool keep;
 
     pthread_mutex_lock(&pool.lock);
-    pool.used -= chunk->u.block.size;
-    keep = chunk->size_class != NOT_KEPT && chunk->u.block.size <= pool.keep_bytes &&
-           pool.idle <= pool.keep_bytes - chunk->u.block.size;
+    pool.used -= block->size;
+    keep = block->size_class != NOT_KEPT && block->size <= pool.keep_bytes &&
+           pool.idle <= pool.keep_bytes - block->size;
     if (keep)
-        link_idle(chunk, now);
+        link_idle(block, now);
     expired = look_for_idle(now);
     pthread_mutex_unlock(&pool.lock);
     if (!keep)
-        give_back(chunk);
+        give_back(block);
     give_back_all(expired);
 }
 
 /* Under the lock: takes out so many blocks that no more than keep_bytes are idle, large ones first. */
-static struct trib_chunk *take_surplus(void)
+static struct block *take_surplus(void)
 {
-    struct trib_chunk *list = NULL;
+    struct block *list = NULL;
 
     for (unsigned c = CLASSES; c-- > 0;)
         while (pool.oldest[c] != NULL && pool.idle > pool.keep_bytes) {
-            struct trib_chunk *chunk = pool.oldest[c];
-            unlink_idle(chunk);
-            chunk->u.block.older = list;
-            list = chunk;
+            struct block *block = pool.oldest[c];
+            unlink_idle(block);
+            block->older = list;
+            list = block;
         }
     return list;
 }
@@ -251,7 +262,7 @@ static struct trib_chunk *take_surplus(void)
 void trib_pool_configure(const struct trib_pool_options *options)
 {
     struct trib_pool_options o = {sizeof(o), (size_t)64 << 20, 1000};
-    struct trib_chunk *list;
+    struct block *list;
 
     if (options != NULL)
         memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
@@ -268,7 +279,7 @@ void trib_pool_configure(const struct trib_pool_options *options)
 
 void trib_pool_trim(void)
 {
-    struct trib_chunk *list;
+    struct block *list;
 
     pthread_mutex_lock(&pool.lock);
     list = take_idle(INT64_MAX);

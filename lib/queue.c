@@ -1,8 +1,9 @@
-/* The queue of chunks between one producer and one consumer: a ring that grows by segments, without a lock while nobody sleeps. */
+/* The queue of chunks between one producer and one consumer: a ring, bounded in bytes, without a lock while nobody sleeps. */
 #include <tributary/queue.h>
 
 #include "chunk-internal.h"
 #include "queue-internal.h"
+#include "ring-internal.h"
 #include "wait-internal.h"
 
 #include <tributary/alloc.h>
@@ -11,18 +12,7 @@
 
 enum {
     PATIENCE_NS = 1000000,
-    SEGMENT = 128,
     ENTRIES_MAX = 65536 /* bounds what tiny chunks cost besides their bytes, which the budget counts */
-};
-
-struct slot {
-    struct trib_view view;
-    unsigned flags;
-};
-
-struct segment {
-    struct segment *next; /* published together with the first slot behind it */
-    struct slot slots[SEGMENT];
 };
 
 struct trib_queue {
@@ -32,29 +22,22 @@ struct trib_queue {
     atomic_bool cancelled, closed, done;
     int done_code;        /* these two are published by `done` */
     char done_text[240];
-    _Atomic(struct segment *) spare; /* one emptied segment on its way back to the producer */
     struct tribi_gate bytes; /* the consumer waits here */
     struct tribi_gate room;  /* the producer waits here */
     struct tribi_budget_watch watch;
+    bool in_lane; /* we alone charge in the budget's lane */
     atomic_size_t room_wanted; /* what the producer waits for */
 
-    char pad1[64]; /* what the two ends write lies on cache lines of its own */
-    atomic_size_t tail; /* entries pushed */
-    atomic_size_t bytes_in;
-    struct segment *tail_segment;   /* producer's own from here */
-    size_t tail_index, pushed, known_popped, known_released;
-    atomic_bool pushing;            /* what is charged and not in the ring yet is on its way there */
-    size_t turned_away;             /* the bytes that found no room last: on_room waits for as many */
+    struct tribi_ring ring; /* what the two ends write lies on cache lines of its own, there and below */
 
-    char pad2[64];
-    atomic_size_t head; /* entries popped */
-    atomic_size_t bytes_out;
-    struct segment *head_segment;   /* consumer's own from here */
-    size_t head_index, popped, known_pushed;
+    size_t known_popped; /* producer's own from here */
+    uint64_t known_released;
+    atomic_bool pushing;     /* what is charged and not in the ring yet is on its way there */
+    size_t turned_away;      /* the bytes that found no room last: on_room waits for as many */
 
     /* What a consumer without bytes says to a producer without room: how much may be held, how much of it will be given back, and
      * what the producer answers where its next chunk is too large for the hard limit. */
-    char pad3[64];
+    char pad1[64];
     atomic_size_t allowed;
     atomic_size_t spare_held;
     atomic_size_t refused;
@@ -85,22 +68,20 @@ static int init_gates(struct trib_queue *queue, struct trib_error *err)
 int trib_queue_new(struct trib_budget *budget, uint32_t spin_us, struct trib_queue **ret_queue, struct trib_error *err)
 {
     struct trib_queue *queue = trib_alloc(sizeof(*queue));
-    struct segment *segment = trib_alloc(sizeof(*segment));
     int rc = TRIB_ERR_NOMEM;
 
-    if (queue == NULL || segment == NULL)
+    if (queue == NULL || tribi_ring_init(&queue->ring) != TRIB_OK)
         trib_error_set(err, rc, 0, "create a queue: no memory");
-    else
-        rc = init_gates(queue, err);
+    else if ((rc = init_gates(queue, err)) != TRIB_OK)
+        tribi_ring_done(&queue->ring);
     if (rc != TRIB_OK) {
         trib_free(queue);
-        trib_free(segment);
         return rc;
     }
     atomic_init(&queue->refs, 1);
     queue->budget = trib_budget_ref(budget);
+    queue->in_lane = tribi_budget_take_lane(&budget->charge_lane_taken);
     queue->spin_us = spin_us;
-    queue->head_segment = queue->tail_segment = segment;
     queue->watch.fn = wake_producer;
     queue->watch.arg = queue;
     *ret_queue = queue;
@@ -114,66 +95,12 @@ struct trib_queue *trib_queue_ref(struct trib_queue *queue)
     return queue;
 }
 
-/* ---- The ring ---- */
-
-/* Consumer only. */
-static bool ring_pop(struct trib_queue *queue, struct trib_view *ret_view, unsigned *ret_flags)
-{
-    struct slot *slot;
-
-    if (queue->popped == queue->known_pushed) {
-        queue->known_pushed = atomic_load_explicit(&queue->tail, memory_order_acquire);
-        if (queue->popped == queue->known_pushed)
-            return false;
-    }
-    if (queue->head_index == SEGMENT) {
-        struct segment *empty = queue->head_segment;
-        queue->head_segment = empty->next;
-        queue->head_index = 0;
-        trib_free(atomic_exchange_explicit(&queue->spare, empty, memory_order_acq_rel));
-    }
-    slot = &queue->head_segment->slots[queue->head_index++];
-    *ret_view = slot->view;
-    *ret_flags = slot->flags;
-    queue->popped++;
-    atomic_store_explicit(&queue->head, queue->popped, memory_order_release);
-    atomic_store_explicit(&queue->bytes_out, atomic_load_explicit(&queue->bytes_out, memory_order_relaxed) + slot->view.len,
-                          memory_order_relaxed);
-    return true;
-}
-
-/* Producer only: a place for the next entry, or NULL without memory. */
-static struct slot *ring_place(struct trib_queue *queue)
-{
-    if (queue->tail_index == SEGMENT) {
-        struct segment *next = atomic_exchange_explicit(&queue->spare, NULL, memory_order_acq_rel);
-        if (next == NULL)
-            next = trib_alloc(sizeof(*next));
-        if (next == NULL)
-            return NULL;
-        next->next = NULL;
-        queue->tail_segment->next = next;
-        queue->tail_segment = next;
-        queue->tail_index = 0;
-    }
-    return &queue->tail_segment->slots[queue->tail_index];
-}
-
-static void ring_publish(struct trib_queue *queue, struct slot *slot)
-{
-    queue->tail_index++;
-    queue->pushed++;
-    atomic_store_explicit(&queue->bytes_in, atomic_load_explicit(&queue->bytes_in, memory_order_relaxed) + slot->view.len,
-                          memory_order_relaxed);
-    atomic_store_explicit(&queue->tail, queue->pushed, memory_order_release);
-}
-
 static void drain(struct trib_queue *queue)
 {
     struct trib_view view;
     unsigned flags;
 
-    while (ring_pop(queue, &view, &flags))
+    while (tribi_ring_pop(&queue->ring, &view, &flags))
         trib_view_release(&view);
 }
 
@@ -183,11 +110,9 @@ struct trib_queue *trib_queue_unref(struct trib_queue *queue)
         return NULL;
     tribi_budget_unwatch(queue->budget, &queue->watch);
     drain(queue);
-    for (struct segment *segment = queue->head_segment, *next; segment != NULL; segment = next) {
-        next = segment->next; /* one may have been added for an entry that never came */
-        trib_free(segment);
-    }
-    trib_free(atomic_load(&queue->spare));
+    if (queue->in_lane)
+        atomic_store(&queue->budget->charge_lane_taken, false);
+    tribi_ring_done(&queue->ring);
     tribi_gate_done(&queue->bytes);
     tribi_gate_done(&queue->room);
     trib_budget_unref(queue->budget);
@@ -208,8 +133,8 @@ static int push_ended(struct trib_queue *queue, struct trib_error *err)
 
 static size_t held_now(struct trib_queue *queue)
 {
-    queue->known_released = atomic_load_explicit(&queue->budget->released, memory_order_acquire);
-    return atomic_load_explicit(&queue->budget->charged, memory_order_relaxed) - queue->known_released;
+    queue->known_released = tribi_budget_released(queue->budget);
+    return (size_t)(tribi_budget_charged(queue->budget) - queue->known_released);
 }
 
 /* The budget is full and the consumer has nothing: it is owed what it waits for, at least one chunk, as far as the hard limit
@@ -222,7 +147,7 @@ static bool owed(struct trib_queue *queue, size_t len, size_t held)
         return false;
     if (held + len <= allowed)
         return true;
-    if (atomic_load(&queue->head) != queue->pushed)
+    if (atomic_load(&queue->ring.head) != queue->ring.pushed)
         return false;
     held -= spare < held ? spare : held;
     if (held + len <= limit)
@@ -232,18 +157,25 @@ static bool owed(struct trib_queue *queue, size_t len, size_t held)
     return false;
 }
 
+/* As far as the producer knows without a look at what the consumer writes. */
+static bool has_known_room(const struct trib_queue *queue, size_t len)
+{
+    return queue->ring.pushed - queue->known_popped < ENTRIES_MAX &&
+           (size_t)(tribi_budget_charged(queue->budget) - queue->known_released) + len <= queue->budget->high;
+}
+
 static bool has_room(struct trib_queue *queue, size_t len)
 {
     struct trib_budget *budget = queue->budget;
-    size_t held = atomic_load_explicit(&budget->charged, memory_order_relaxed) - queue->known_released;
+    size_t held;
 
-    if (queue->pushed - queue->known_popped >= ENTRIES_MAX) {
-        queue->known_popped = atomic_load_explicit(&queue->head, memory_order_acquire);
-        if (queue->pushed - queue->known_popped >= ENTRIES_MAX)
+    if (has_known_room(queue, len))
+        return true;
+    if (queue->ring.pushed - queue->known_popped >= ENTRIES_MAX) {
+        queue->known_popped = atomic_load_explicit(&queue->ring.head, memory_order_acquire);
+        if (queue->ring.pushed - queue->known_popped >= ENTRIES_MAX)
             return false;
     }
-    if (held + len <= budget->high)
-        return true;
     held = held_now(queue);
     return held == 0 || held + len <= budget->high || owed(queue, len, held);
 }
@@ -264,6 +196,7 @@ static bool room_or_end(void *arg)
 static int sleep_for_room(struct trib_queue *queue, struct room_query *query, size_t worth, int64_t deadline)
 {
     atomic_store_explicit(&queue->room_wanted, worth, memory_order_relaxed);
+    tribi_budget_watch(queue->budget, &queue->watch, worth);
     tribi_gate_arm(&queue->room);
     if (room_or_end(query)) {
         tribi_gate_disarm(&queue->room);
@@ -296,7 +229,6 @@ static int wait_for_room(struct trib_queue *queue, size_t len, int64_t deadline,
         return TRIB_AGAIN;
     if (tribi_spin_briefly(room_or_end, &query) || tribi_spin(queue->spin_us, room_or_end, &query))
         return TRIB_OK;
-    tribi_budget_watch(queue->budget, &queue->watch);
     rc = sleep_patiently(queue, &query, deadline);
     if (!hooked)
         tribi_budget_unwatch(queue->budget, &queue->watch);
@@ -329,11 +261,13 @@ static int turn_back(struct trib_queue *queue, int rc)
 
 int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
 {
-    struct slot *slot;
+    struct tribi_slot *slot;
     int rc = check_push(queue, view, err);
 
     if (rc != TRIB_OK)
         return turn_back(queue, rc);
+    if (deadline != TRIB_NOWAIT && !has_known_room(queue, view->len))
+        tribi_pause(); /* one look at what several releases made, not one at each */
     while ((rc = push_ended(queue, err)) == TRIB_OK && !has_room(queue, view->len)) {
         tribi_gate_notify(&queue->bytes); /* what TRIB_QUEUE_MORE held back: room comes only from a consumer that is awake */
         queue->turned_away = view->len;
@@ -347,12 +281,12 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
         trib_view_release(view);
         return TRIB_OK;
     }
-    slot = ring_place(queue);
+    slot = tribi_ring_place(&queue->ring);
     if (slot == NULL)
         return turn_back(queue, trib_error_set(err, TRIB_ERR_NOMEM, 0, "push to a queue: no memory"));
     atomic_store_explicit(&queue->pushing, true, memory_order_relaxed); /* the charge publishes it */
     if (view->len > 0) {
-        rc = tribi_view_charge(view, queue->budget, err);
+        rc = tribi_view_charge(view, queue->budget, queue->in_lane, err);
         if (rc != TRIB_OK)
             return turn_back(queue, rc);
     }
@@ -362,7 +296,7 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
     queue->turned_away = 0;
     if (atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0)
         atomic_store(&queue->refused, 0); /* a smaller one was found */
-    ring_publish(queue, slot);
+    tribi_ring_publish(&queue->ring, slot);
     atomic_store_explicit(&queue->pushing, false, memory_order_release);
     if (queue->watch.active && atomic_load_explicit(&queue->room.armed, memory_order_relaxed) == 0)
         tribi_budget_unwatch(queue->budget, &queue->watch); /* left by a hook that has run */
@@ -388,7 +322,7 @@ void trib_queue_finish(struct trib_queue *queue, int code, const char *text)
 bool tribi_queue_over(const struct trib_queue *queue, int *ret_code)
 {
     if (!atomic_load_explicit(&queue->done, memory_order_acquire) ||
-        atomic_load_explicit(&queue->tail, memory_order_relaxed) != queue->popped)
+        atomic_load_explicit(&queue->ring.tail, memory_order_relaxed) != queue->ring.popped)
         return false;
     *ret_code = queue->done_code;
     return true;
@@ -409,7 +343,7 @@ void trib_queue_on_room(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
         return;
     }
     atomic_store_explicit(&queue->room_wanted, query.len, memory_order_relaxed);
-    tribi_budget_watch(queue->budget, &queue->watch);
+    tribi_budget_watch(queue->budget, &queue->watch, query.len);
     tribi_gate_hook(&queue->room, fn, arg);
     if (room_or_end(&query))
         tribi_gate_open(&queue->room);
@@ -417,14 +351,20 @@ void trib_queue_on_room(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
 
 /* ---- Consumer ---- */
 
+static bool worth_popping(void *arg)
+{
+    struct trib_queue *queue = arg;
+
+    return atomic_load_explicit(&queue->ring.tail, memory_order_acquire) != queue->ring.popped ||
+           atomic_load_explicit(&queue->done, memory_order_acquire) ||
+           atomic_load_explicit(&queue->cancelled, memory_order_relaxed);
+}
+
 static bool bytes_or_end(void *arg)
 {
     struct trib_queue *queue = arg;
 
-    return atomic_load_explicit(&queue->tail, memory_order_acquire) != queue->popped ||
-           atomic_load_explicit(&queue->done, memory_order_acquire) ||
-           atomic_load_explicit(&queue->cancelled, memory_order_relaxed) ||
-           atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0;
+    return worth_popping(queue) || atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0;
 }
 
 /* After `done`, nothing is pushed any more: an empty ring is the end. */
@@ -471,7 +411,7 @@ static int wait_for_bytes(struct trib_queue *queue, int64_t deadline, struct tri
 {
     if (deadline == TRIB_NOWAIT)
         return TRIB_AGAIN;
-    if (tribi_spin_briefly(bytes_or_end, queue) || tribi_spin(queue->spin_us, bytes_or_end, queue))
+    if (tribi_spin(queue->spin_us, bytes_or_end, queue))
         return TRIB_OK;
     tribi_gate_arm(&queue->bytes);
     if (bytes_or_end(queue)) {
@@ -483,6 +423,14 @@ static int wait_for_bytes(struct trib_queue *queue, int64_t deadline, struct tri
     return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "wait for bytes: the deadline passed");
 }
 
+bool tribi_queue_pop_ready(struct trib_queue *queue, struct trib_view *ret_view)
+{
+    unsigned flags;
+
+    return atomic_load_explicit(&queue->allowed, memory_order_relaxed) == 0 &&
+           !atomic_load_explicit(&queue->cancelled, memory_order_relaxed) && tribi_ring_pop(&queue->ring, ret_view, &flags);
+}
+
 int trib_queue_pop(struct trib_queue *queue, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
                    struct trib_error *err)
 {
@@ -492,10 +440,15 @@ int trib_queue_pop(struct trib_queue *queue, const struct trib_want *want, struc
 
         if (atomic_load_explicit(&queue->cancelled, memory_order_relaxed))
             return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "wait for bytes: cancelled");
-        if (ring_pop(queue, ret_view, ret_flags))
+        if (tribi_ring_pop(&queue->ring, ret_view, ret_flags))
             break;
         if (done)
             return pop_end(queue, err);
+        if (want->probe)
+            return TRIB_AGAIN;
+        /* Before asking: that would take the lines of a producer at work away from it. */
+        if (want->deadline != TRIB_NOWAIT && tribi_spin_briefly(worth_popping, queue))
+            continue;
         rc = ask(queue, want, err);
         if (rc == TRIB_OK)
             rc = wait_for_bytes(queue, want->deadline, err);
@@ -509,9 +462,9 @@ int trib_queue_pop(struct trib_queue *queue, const struct trib_want *want, struc
 
 size_t trib_queue_bytes(const struct trib_queue *queue)
 {
-    size_t out = atomic_load_explicit(&queue->bytes_out, memory_order_acquire);
+    size_t out = atomic_load_explicit(&queue->ring.bytes_out, memory_order_acquire);
 
-    return atomic_load_explicit(&queue->bytes_in, memory_order_acquire) - out;
+    return atomic_load_explicit(&queue->ring.bytes_in, memory_order_acquire) - out;
 }
 
 void trib_queue_on_bytes(struct trib_queue *queue, trib_ready_fn *fn, void *arg)

@@ -52,6 +52,7 @@ struct trib_reader {
 
     int64_t deadline;
     struct trib_budget *budget;
+    bool in_lane; /* we alone release in the lane of the budget */
     struct trib_channel *channel; /* this or the queue is the source */
     bool probe; /* asking the channel for what is there costs less than reading the clock */
     bool has_marks;
@@ -113,6 +114,9 @@ int tribi_reader_fill(struct trib_reader *reader, size_t n, struct trib_error *e
 /* Receives once: at least one byte more (or a mark), or an outcome that is not TRIB_OK. `missing` of them are wanted, contiguous
  * with what is there if `whole`, on `align`. TRIB_EOF is the source's. */
 int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, size_t align, struct trib_error *err);
+
+/* The reference to the piece's chunk goes; `holder` is to be set. */
+void tribi_reader_let_go(struct trib_reader *reader);
 
 /* Sets `end` after the piece or the sub-streams changed. */
 void tribi_reader_clip(struct trib_reader *reader);

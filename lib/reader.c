@@ -22,6 +22,7 @@ static struct trib_reader *reader_alloc(struct trib_budget *budget)
     atomic_init(&reader->cancelled, false);
     reader->deadline = TRIB_FOREVER;
     reader->budget = trib_budget_ref(budget);
+    reader->in_lane = tribi_budget_take_lane(&budget->release_lane_taken);
     return reader;
 }
 
@@ -99,6 +100,8 @@ void trib_reader_free(struct trib_reader *reader)
     tribi_pieces_done(&reader->behind);
     tribi_pieces_done(&reader->lent);
     trib_free(reader->marks.at);
+    if (reader->in_lane)
+        atomic_store(&reader->budget->release_lane_taken, false);
     trib_budget_unref(reader->budget);
     trib_free(reader);
 }
@@ -134,7 +137,7 @@ static void set_piece(struct trib_reader *reader, struct trib_view view, size_t 
 {
     uint64_t position = tribi_reader_position(reader);
 
-    trib_chunk_unref(reader->holder);
+    tribi_reader_let_go(reader);
     reader->holder = view.holder;
     reader->cursor = view.data;
     reader->piece_end = view.data + view.len;
@@ -146,7 +149,8 @@ static void set_piece(struct trib_reader *reader, struct trib_view view, size_t 
 /* A chunk that is used up must not keep its producer waiting. */
 static void drop_piece(struct trib_reader *reader)
 {
-    reader->holder = trib_chunk_unref(reader->holder);
+    tribi_reader_let_go(reader);
+    reader->holder = NULL;
     reader->cursor = reader->end = reader->piece_end = nothing;
     reader->room = 0;
 }
@@ -392,10 +396,12 @@ static int receive(struct trib_reader *reader, struct trib_want *want, struct tr
         return ask_source(reader, want, ret_view, ret_flags, err);
     if (reader->probe || reader->queue != NULL) {
         want->deadline = TRIB_NOWAIT;
+        want->probe = true;
         rc = ask_source(reader, want, ret_view, ret_flags, err);
         if (rc != TRIB_AGAIN)
             return rc;
         want->deadline = deadline;
+        want->probe = false;
     }
     start = trib_now();
     rc = ask_source(reader, want, ret_view, ret_flags, err);
@@ -415,6 +421,21 @@ static int stuck(const struct trib_reader *reader, struct trib_error *err)
     return reader->failed;
 }
 
+/* The short way for the next chunk of a fed reader: nothing is held, nothing is to be put together. */
+static bool next_fed(struct trib_reader *reader)
+{
+    struct trib_view view;
+
+    if (reader->queue == NULL || reader->failed != 0 || tribi_reader_received(reader) != 0 || reader->room != 0 ||
+        !tribi_queue_pop_ready(reader->queue, &view))
+        return false;
+    reader->waits += !reader->asked;
+    reader->asked = true;
+    reader->chunks++;
+    set_piece(reader, view, 0);
+    return true;
+}
+
 int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, size_t align, struct trib_error *err)
 {
     struct trib_want want;
@@ -423,6 +444,8 @@ int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, si
     unsigned flags = 0;
     int rc;
 
+    if (next_fed(reader))
+        return TRIB_OK;
     if (reader->failed != 0)
         return stuck(reader, err);
     if (reader->ended)

@@ -23,7 +23,7 @@ int trib_reader_feed(struct trib_reader *reader, struct trib_chunk *chunk /* tak
         return rc;
     if (chunk == NULL)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "feed a reader: the chunk is NULL");
-    view = trib_chunk_view(chunk);
+    view = (struct trib_view){.data = chunk->data, .len = chunk->len, .holder = chunk};
     return trib_queue_push(reader->queue, &view, 0, deadline, err);
 }
 

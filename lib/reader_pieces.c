@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "chunk-internal.h"
+
 enum { FIRST_CAPACITY = 8 };
 
 /* Doubles a ring of `count` elements and lays it out from 0. NULL: no memory, the ring is as before. */
@@ -186,4 +188,12 @@ int trib_reader_take_message(struct trib_reader *reader, size_t limit, struct tr
     reader->message_start = reader->marks_position = tribi_reader_position(reader);
     reader->at_mark = true;
     return TRIB_OK;
+}
+
+void tribi_reader_let_go(struct trib_reader *reader)
+{
+    if (reader->in_lane)
+        tribi_chunk_unref_in_lane(reader->holder, reader->budget);
+    else
+        trib_chunk_unref(reader->holder);
 }

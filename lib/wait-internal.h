@@ -2,6 +2,8 @@
 #ifndef TRIBI_WAIT_INTERNAL_H
 #define TRIBI_WAIT_INTERNAL_H
 
+#include "fence-internal.h"
+
 #include <tributary/transport.h>
 
 #include <pthread.h>
@@ -36,13 +38,16 @@ void tribi_gate_open(struct tribi_gate *gate);
 /* The change that the waiter looks for must have been made before. */
 static inline void tribi_gate_notify(struct tribi_gate *gate)
 {
-    atomic_thread_fence(memory_order_seq_cst);
+    tribi_fence_light();
     if (atomic_load_explicit(&gate->armed, memory_order_relaxed) != 0)
         tribi_gate_open(gate);
 }
 
 /* Looks at `ready(arg)` for at most spin_us microseconds; true as soon as it is. Never on one CPU. */
 bool tribi_spin(uint32_t spin_us, bool (*ready)(void *arg), void *arg);
+
+/* Half a microsecond, in which another processor may get on with a cache line that both look at; nothing on one CPU. */
+void tribi_pause(void);
 
 /* The same for a few microseconds: what a thread does in any case before it sleeps for another thread of this process. */
 bool tribi_spin_briefly(bool (*ready)(void *arg), void *arg);

@@ -7,7 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BRIEFLY_US = 3 }; /* less than the system calls of one sleep and one wake-up cost together */
+/* About 3 us, less than the system calls of one sleep and one wake-up cost together. Each look takes the cache line of what it looks at away
+ * from the thread that works on it: few looks. */
+enum { BRIEF_LOOKS = 6, BRIEF_PAUSES = 12 };
 
 const char *trib_version(void)
 {
@@ -36,6 +38,7 @@ int tribi_gate_init(struct tribi_gate *gate, struct trib_error *err)
     pthread_condattr_t attributes;
     int rc;
 
+    tribi_fence_init();
     atomic_init(&gate->armed, 0);
     atomic_init(&gate->waits, 0);
     gate->open = false;
@@ -65,7 +68,7 @@ void tribi_gate_arm(struct tribi_gate *gate)
     gate->open = false;
     pthread_mutex_unlock(&gate->lock);
     atomic_store(&gate->armed, 1);
-    atomic_thread_fence(memory_order_seq_cst);
+    tribi_fence_heavy();
 }
 
 /* A hook that was left before stays armed. */
@@ -103,7 +106,7 @@ void tribi_gate_hook(struct tribi_gate *gate, trib_ready_fn *fn, void *arg)
     gate->hook_arg = arg;
     pthread_mutex_unlock(&gate->lock);
     atomic_store(&gate->armed, fn != NULL);
-    atomic_thread_fence(memory_order_seq_cst);
+    tribi_fence_heavy();
 }
 
 void tribi_gate_open(struct tribi_gate *gate)
@@ -132,21 +135,44 @@ static void relax(void)
 #endif
 }
 
+static bool one_cpu(void)
+{
+    static atomic_int cpus;
+
+    if (atomic_load_explicit(&cpus, memory_order_relaxed) == 0)
+        atomic_store_explicit(&cpus, (int)sysconf(_SC_NPROCESSORS_ONLN), memory_order_relaxed);
+    return atomic_load_explicit(&cpus, memory_order_relaxed) < 2;
+}
+
+static void pause_a_while(void)
+{
+    for (int i = 0; i < BRIEF_PAUSES; i++)
+        relax();
+}
+
+void tribi_pause(void)
+{
+    if (!one_cpu())
+        pause_a_while();
+}
+
 bool tribi_spin_briefly(bool (*ready)(void *arg), void *arg)
 {
-    return tribi_spin(BRIEFLY_US, ready, arg);
+    if (one_cpu())
+        return false;
+    for (int look = 0; look < BRIEF_LOOKS; look++) {
+        pause_a_while();
+        if (ready(arg))
+            return true;
+    }
+    return false;
 }
 
 bool tribi_spin(uint32_t spin_us, bool (*ready)(void *arg), void *arg)
 {
-    static atomic_int cpus;
     int64_t until;
 
-    if (spin_us == 0)
-        return false;
-    if (atomic_load_explicit(&cpus, memory_order_relaxed) == 0)
-        atomic_store_explicit(&cpus, (int)sysconf(_SC_NPROCESSORS_ONLN), memory_order_relaxed);
-    if (atomic_load_explicit(&cpus, memory_order_relaxed) < 2)
+    if (spin_us == 0 || one_cpu())
         return false;
     until = trib_now() + (int64_t)spin_us * 1000;
     do {

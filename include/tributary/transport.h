@@ -23,6 +23,7 @@ struct trib_want {
                          the limit may be exceeded by that one block */
     int64_t deadline;
     struct trib_budget *budget;
+    bool probe;       /* with TRIB_NOWAIT: whoever asks comes again at once, and waits then; nothing has to be arranged for TRIB_AGAIN */
 };
 
 /* Flags that recv returns with the bytes. */

@@ -1,0 +1,108 @@
+/* The ring under a queue: entries between one producer and one consumer, in segments that are added as it grows, without a lock. */
+#ifndef TRIBI_RING_INTERNAL_H
+#define TRIBI_RING_INTERNAL_H
+
+#include "chunk-internal.h"
+
+#include <tributary/types.h>
+
+enum {
+    TRIBI_RING_SEGMENT = 128,
+    TRIBI_RING_AHEAD = 8 /* entries between fetching what another thread wrote and using it */
+};
+
+struct tribi_slot {
+    struct trib_view view;
+    unsigned flags;
+};
+
+struct tribi_segment {
+    struct tribi_segment *next; /* published together with the first slot behind it; of a spare one: the next spare one */
+    unsigned spares;            /* of a spare one: how many there are from here */
+    struct tribi_slot slots[TRIBI_RING_SEGMENT];
+};
+
+/* What the two ends write lies on cache lines of its own. */
+struct tribi_ring {
+    _Atomic(struct tribi_segment *) spare; /* emptied segments on their way back to the producer, who takes them all */
+
+    char pad1[64];
+    atomic_size_t tail; /* entries pushed */
+    atomic_size_t bytes_in;
+    struct tribi_segment *tail_segment; /* producer's own from here */
+    struct tribi_segment *unused;       /* what it took of the spare ones */
+    size_t tail_index, pushed;
+
+    char pad2[64];
+    atomic_size_t head; /* entries popped */
+    atomic_size_t bytes_out;
+    struct tribi_segment *head_segment; /* consumer's own from here */
+    size_t head_index, popped, known_pushed;
+    char pad3[64];
+};
+
+/* Memory of zeros becomes an empty ring, or stays as it is: TRIB_ERR_NOMEM. */
+int tribi_ring_init(struct tribi_ring *ring);
+
+/* Of an empty ring. */
+void tribi_ring_done(struct tribi_ring *ring);
+
+void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_segment *empty);
+bool tribi_ring_grow(struct tribi_ring *ring);
+
+/* What is in the ring was written by another thread: a chunk is fetched some calls before it is popped. */
+static inline void tribi_ring_fetch_ahead(const struct tribi_ring *ring, const struct tribi_slot *slot)
+{
+    if (ring->known_pushed - ring->popped > TRIBI_RING_AHEAD && ring->head_index + TRIBI_RING_AHEAD <= TRIBI_RING_SEGMENT) {
+        tribi_fetch_to_read(slot[TRIBI_RING_AHEAD].view.holder);
+        tribi_fetch_to_read((const char *)slot + 2 * TRIBI_RING_AHEAD * sizeof(*slot)); /* perhaps behind the segment: it is a hint */
+    }
+}
+
+/* Consumer only. */
+static inline bool tribi_ring_pop(struct tribi_ring *ring, struct trib_view *ret_view, unsigned *ret_flags)
+{
+    struct tribi_slot *slot;
+
+    if (ring->popped == ring->known_pushed) {
+        ring->known_pushed = atomic_load_explicit(&ring->tail, memory_order_acquire);
+        if (ring->popped == ring->known_pushed)
+            return false;
+    }
+    if (ring->head_index == TRIBI_RING_SEGMENT) {
+        struct tribi_segment *empty = ring->head_segment;
+        ring->head_segment = empty->next;
+        ring->head_index = 0;
+        tribi_ring_give_back(ring, empty);
+    }
+    slot = &ring->head_segment->slots[ring->head_index++];
+    *ret_view = slot->view;
+    *ret_flags = slot->flags;
+    tribi_ring_fetch_ahead(ring, slot);
+    ring->popped++;
+    atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
+    atomic_store_explicit(&ring->bytes_out, atomic_load_explicit(&ring->bytes_out, memory_order_relaxed) + slot->view.len,
+                          memory_order_relaxed);
+    return true;
+}
+
+/* Producer only: a place for the next entry, or NULL without memory. */
+static inline struct tribi_slot *tribi_ring_place(struct tribi_ring *ring)
+{
+    if (ring->tail_index == TRIBI_RING_SEGMENT && !tribi_ring_grow(ring))
+        return NULL;
+    if (ring->tail_index + TRIBI_RING_AHEAD < TRIBI_RING_SEGMENT)
+        tribi_fetch_to_write(&ring->tail_segment->slots[ring->tail_index + TRIBI_RING_AHEAD]);
+    return &ring->tail_segment->slots[ring->tail_index];
+}
+
+static inline void tribi_ring_publish(struct tribi_ring *ring, const struct tribi_slot *slot)
+{
+    ring->tail_index++;
+    ring->pushed++;
+    atomic_store_explicit(&ring->bytes_in, atomic_load_explicit(&ring->bytes_in, memory_order_relaxed) + slot->view.len,
+                          memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, ring->pushed, memory_order_release);
+}
+
+#endif
