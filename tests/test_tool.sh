@@ -11,10 +11,10 @@ worker=$vectors/c-map-in-arrow.uds-direct.worker-to-engine.bin
 # ---- The program ----
 
 runs 0 --help
-is 'help names every command' [ "$(grep -cE '^  (serve|send|replay|inspect|conform|demo) ' out)" -eq 6 ]
+is 'help names every command' [ "$(grep -cE '^  (serve|send|call|replay|inspect|conform|demo) ' out)" -eq 7 ]
 runs 0 --version
 is 'version' grep -qE '^tributary [0-9]+\.[0-9]+\.[0-9]+$' out
-for command in serve send replay inspect conform demo; do
+for command in serve send call replay inspect conform demo; do
     runs 0 "$command" --help
     is "$command --help shows how" grep -q "^Usage: tributary $command " out
     refuses 2 "unknown option '--nonsense'" "$command" --nonsense
@@ -37,9 +37,9 @@ refuses 2 'not a number of seconds' serve unix:s --timeout soon
 # ---- The manual ----
 
 page=$TRIB_SRC/doc/tributary.1
-for command in serve send replay inspect conform demo; do
+for command in serve send call replay inspect conform demo; do
     runs 0 "$command" --help
-    for option in $(sed -n 's/^  --\([a-z]*\).*/\1/p' out); do
+    for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' out); do
         is "tributary(1) has --$option" grep -qE -- "^\.It Fl -$option( |\$)" "$page"
     done
 done

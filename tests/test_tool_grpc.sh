@@ -9,14 +9,6 @@ engine=$vectors/c-map-in-arrow.uds-direct.engine-to-worker.bin
 worker=$vectors/c-map-in-arrow.uds-direct.worker-to-engine.bin
 any=grpc+tcp:127.0.0.1:0
 
-# The URI to dial of the server that start() started: its own where that has no free port.
-address() {
-    case $listening in
-    *'listening at '*) listening=${listening#*listening at }; printf '%s' "${listening%%, *}" ;;
-    *) printf '%s' "$1" ;;
-    esac
-}
-
 # ---- URIs that are none, and nobody there ----
 
 for uri in 'grpc+unix:' 'grpc+tcp:' 'grpc+tcp:127.0.0.1' 'grpc+tcp:127.0.0.1:70000' 'grpc+tcp:10.0.0.1:80' 'grpc+unix:s?mode=rw' 'grpc+unix:s?x=1' \

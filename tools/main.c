@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct tool_command *const commands[] = {&tool_serve,   &tool_send, &tool_replay, &tool_inspect,
-                                                      &tool_conform, &tool_demo, NULL};
+static const struct tool_command *const commands[] = {&tool_serve,   &tool_send,    &tool_call, &tool_replay,
+                                                      &tool_inspect, &tool_conform, &tool_demo, NULL};
 
 static int print_help(void)
 {
@@ -24,7 +24,8 @@ static int print_help(void)
            "  --help     print this and exit\n"
            "  --version  print the version and exit\n\n"
            "`tributary COMMAND --help` tells more of a command, tributary(1) of all.\n"
-           "Exit code: 0, 1 where something failed or is wrong, 2 where the command line is.\n");
+           "Exit code: 0, 1 where something failed or is wrong, 2 where the command line is,\n"
+           "3 where `call` met a worker that answered with an error.\n");
     return TOOL_OK;
 }
 

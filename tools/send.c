@@ -1,4 +1,5 @@
 /* `tributary send`: sends files and takes the answer, both at once. */
+#include "tools/output.h"
 #include "tools/source.h"
 #include "tools/tool.h"
 
@@ -11,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { REFRESH_MS = 100 };
@@ -22,7 +22,7 @@ struct sending {
     char **files;
     size_t file_count;
     const char *out_path; /* NULL: the answer is discarded */
-    int out;
+    struct output out;
     int64_t deadline;
     struct trib_channel *channel;
     int stop[2]; /* a pipe: closing its writing end stops a wait for input */
@@ -69,18 +69,6 @@ static void *send_main(void *arg)
 
 /* ---- The thread that takes the answer ------------------------------------------------------------------------- */
 
-static int write_out(const struct sending *sending, struct trib_view view, struct trib_error *err)
-{
-    while (view.len > 0) {
-        ssize_t written = write(sending->out, view.data, view.len);
-        if (written < 0 && errno != EINTR)
-            return trib_error_set(err, TRIB_ERR_IO, errno, "write %s", sending->out_path);
-        if (written > 0)
-            view = trib_view_sub(view, (size_t)written, view.len - (size_t)written);
-    }
-    return TRIB_OK;
-}
-
 /* Wakes up for the bar: the answer may come only when all has been sent. */
 static int take_answer(struct sending *sending, struct tool_progress *progress, uint64_t *received, struct trib_error *err)
 {
@@ -95,8 +83,7 @@ static int take_answer(struct sending *sending, struct tool_progress *progress, 
         rc = trib_reader_take_some(reader, SIZE_MAX, &view, err);
         if (rc == TRIB_OK) {
             *received += view.len;
-            if (sending->out_path != NULL)
-                rc = write_out(sending, view, err);
+            rc = output_write(&sending->out, view, err);
         } else if (rc == TRIB_ERR_TIMEOUT && !last) {
             rc = TRIB_OK;
         }
@@ -174,18 +161,6 @@ static int check_files(const struct sending *sending)
     return TOOL_OK;
 }
 
-/* Only when there is a peer: where nothing could be sent, the answer before this one stays. */
-static int empty_out(const struct sending *sending, struct trib_error *err)
-{
-    struct stat status;
-
-    if (sending->out_path == NULL || strcmp(sending->out_path, "-") == 0)
-        return TRIB_OK;
-    if (fstat(sending->out, &status) != 0 || (S_ISREG(status.st_mode) && ftruncate(sending->out, 0) != 0))
-        return trib_error_set(err, TRIB_ERR_IO, errno, "empty %s", sending->out_path);
-    return TRIB_OK;
-}
-
 static int connect_and_transfer(struct sending *sending)
 {
     struct trib_channel_options options = tool_channel_options(sending->tool);
@@ -199,7 +174,8 @@ static int connect_and_transfer(struct sending *sending)
     if (trib_dial(sending->uri, &options, &sending->channel, &err) != TRIB_OK)
         return tool_fail(sending->tool, &err, tool_hint_dial(&err, sending->uri, hint, sizeof(hint)));
     code = pipe2(sending->stop, O_CLOEXEC);
-    if (code == 0 && empty_out(sending, &err) != TRIB_OK) {
+    /* Only when there is a peer: where nothing could be sent, the answer before this one stays. */
+    if (code == 0 && output_empty(&sending->out, &err) != TRIB_OK) {
         code = fail_transfer(sending, &err);
         close(sending->stop[0]);
         close(sending->stop[1]);
@@ -216,57 +192,18 @@ static int connect_and_transfer(struct sending *sending)
     return code;
 }
 
-/* Writing the answer over what is still to be sent would lose it. */
-static int check_out(const struct sending *sending, struct trib_error *err)
-{
-    struct stat out, in;
-
-    if (fstat(sending->out, &out) != 0)
-        return trib_error_set(err, TRIB_ERR_IO, errno, "open %s", sending->out_path);
-    for (size_t i = 0; S_ISREG(out.st_mode) && i < sending->file_count; i++) {
-        const char *path = sending->files[i];
-        int rc = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &in) : stat(path, &in);
-        if (rc == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return trib_error_set(err, TRIB_ERR_USAGE, 0, "open %s for the answer: it is the same file as the input %s",
-                                  sending->out_path, path);
-    }
-    return TRIB_OK;
-}
-
-static int open_out(struct sending *sending)
-{
-    struct trib_error err;
-
-    if (sending->out_path == NULL)
-        return TOOL_OK;
-    /* A copy: a transport may take standard output over. */
-    if (strcmp(sending->out_path, "-") == 0)
-        sending->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    else
-        sending->out = open(sending->out_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (sending->out < 0)
-        trib_error_set(&err, TRIB_ERR_IO, errno, "open %s", sending->out_path);
-    else if (check_out(sending, &err) == TRIB_OK)
-        return TOOL_OK;
-    else
-        close(sending->out);
-    return tool_fail(sending->tool, &err, "nothing was sent");
-}
-
 static int send_all(struct sending *sending)
 {
     struct trib_error err;
     int code = check_files(sending);
 
-    if (code == TOOL_OK)
-        code = open_out(sending);
     if (code != TOOL_OK)
         return code;
+    if (output_open(&sending->out, sending->out_path, sending->files, sending->file_count, &err) != TRIB_OK)
+        return tool_fail(sending->tool, &err, "nothing was sent");
     code = connect_and_transfer(sending);
-    if (sending->out_path != NULL && close(sending->out) != 0 && code == TOOL_OK) {
-        trib_error_set(&err, TRIB_ERR_IO, errno, "write %s", sending->out_path);
+    if (output_close(&sending->out, &err) != TRIB_OK && code == TOOL_OK)
         code = tool_fail(sending->tool, &err, NULL);
-    }
     return code;
 }
 

@@ -15,7 +15,7 @@
 struct tool;
 
 /* Exit codes. */
-enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
+enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2, TOOL_REFUSED = 3 };
 
 struct tool_command {
     const char *name;
@@ -25,6 +25,7 @@ struct tool_command {
     int (*run)(struct tool *tool, int argc, char **argv); /* argv[0] is the command; returns the exit code */
 };
 
+extern const struct tool_command tool_call;
 extern const struct tool_command tool_conform;
 extern const struct tool_command tool_demo;
 extern const struct tool_command tool_inspect;

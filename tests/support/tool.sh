@@ -68,6 +68,23 @@ wait_server() {
     server=
 }
 
+# until_holds COMMAND...: waits until it holds, ten seconds at most; what does not come is seen by the case that follows
+until_holds() {
+    tries=0
+    until "$@" 2>/dev/null || [ $tries -eq 200 ]; do
+        tries=$((tries + 1))
+        sleep 0.05
+    done
+}
+
+# The URI to dial of the server that start() started: its own where that has no free port.
+address() {
+    case $listening in
+    *'listening at '*) listening=${listening#*listening at }; printf '%s' "${listening%%, *}" ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
 # bytes WORD...: octal escapes as bytes
 bytes() { printf "$@"; }
 
