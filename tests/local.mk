@@ -31,7 +31,7 @@ EXTRA_DIST += tests/data/spark-4.3.0
 
 # The worker of Spark's gRPC protocol, and its engine.
 libtributary_support_la_SOURCES += tests/support/worker.c tests/support/worker.h
-unit_tests += tests/test_worker_init tests/test_worker_machine tests/test_worker_runtime
+unit_tests += tests/test_worker_flow tests/test_worker_init tests/test_worker_machine tests/test_worker_runtime
 
 # The conformance suite over each transport, and what belongs to it.
 unit_tests += \
