@@ -141,3 +141,12 @@ void tribi_budget_unwatch(struct trib_budget *budget, struct tribi_budget_watch 
     atomic_fetch_sub(&budget->watched, 1);
     pthread_mutex_unlock(&budget->lock);
 }
+
+void trib_budget_on_release(struct trib_budget *budget, void (*fn)(void *arg), void *arg)
+{
+    tribi_budget_unwatch(budget, &budget->transport);
+    budget->transport.fn = fn;
+    budget->transport.arg = arg;
+    if (fn != NULL)
+        tribi_budget_watch(budget, &budget->transport);
+}

@@ -3,6 +3,7 @@
 #define TRIBI_CHUNK_INTERNAL_H
 
 #include <tributary/chunk.h>
+#include <tributary/transport.h>
 
 #include <pthread.h>
 #include <stdalign.h>
@@ -74,6 +75,7 @@ struct trib_budget {
     atomic_int watched;
     pthread_mutex_t lock;
     struct tribi_budget_watch *watches;
+    struct tribi_budget_watch transport; /* trib_budget_on_release() */
     atomic_size_t peak;
     char pad1[64];
     atomic_size_t charged;
