@@ -181,7 +181,7 @@ void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *w
     uint64_t charged = tribi_budget_charged(budget), may_stay = wanted < budget->high ? budget->high - wanted : 0;
 
     pthread_mutex_lock(&budget->lock);
-    watch->at = charged > may_stay ? charged - may_stay : 0; /* too early where more is charged meanwhile, never too late */
+    watch->at = wanted > 0 && charged > may_stay ? charged - may_stay : 0; /* too early where more is charged meanwhile, never too late */
     if (!watch->active) {
         watch->active = true;
         watch->next = budget->watches;
@@ -207,4 +207,13 @@ void tribi_budget_unwatch(struct trib_budget *budget, struct tribi_budget_watch 
     if (budget->watches == NULL)
         atomic_fetch_and(&budget->released, ~TRIBI_BUDGET_WATCHED);
     pthread_mutex_unlock(&budget->lock);
+}
+
+void trib_budget_on_release(struct trib_budget *budget, void (*fn)(void *arg), void *arg)
+{
+    tribi_budget_unwatch(budget, &budget->transport);
+    budget->transport.fn = fn;
+    budget->transport.arg = arg;
+    if (fn != NULL)
+        tribi_budget_watch(budget, &budget->transport, 0);
 }

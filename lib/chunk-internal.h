@@ -3,6 +3,7 @@
 #define TRIBI_CHUNK_INTERNAL_H
 
 #include <tributary/chunk.h>
+#include <tributary/transport.h>
 
 #include <pthread.h>
 #include <stdalign.h>
@@ -96,6 +97,7 @@ struct trib_budget {
     pthread_mutex_t lock;
     struct tribi_budget_watch *watches;
     atomic_uint_fast64_t tell_at; /* the least `at` of them; a release in the lane below it has nobody to tell */
+    struct tribi_budget_watch transport; /* trib_budget_on_release() */
     atomic_size_t peak;
     char pad1[64];
     atomic_uint_fast64_t charged, charged_in_lane;
@@ -134,7 +136,7 @@ static inline bool tribi_budget_take_lane(atomic_bool *lane)
 void tribi_budget_charge(struct trib_budget *budget, size_t bytes, bool in_lane);
 void tribi_budget_release(struct trib_budget *budget, size_t bytes);
 void tribi_budget_release_in_lane(struct trib_budget *budget, size_t bytes);
-/* watch->fn runs at releases from when `wanted` bytes may be free below the high mark. Again: with another number. */
+/* watch->fn runs at releases from when `wanted` bytes may be free below the high mark; 0: at each. Again: with another number. */
 void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *watch, size_t wanted);
 void tribi_budget_unwatch(struct trib_budget *budget, struct tribi_budget_watch *watch);
 

@@ -239,6 +239,7 @@ static void one_refused(uint32_t i)
 
     n += grpc_raw_literal(block + n, ":scheme", "http");
     n += grpc_raw_literal(block + n, ":path", "/");
+    n += grpc_raw_literal(block + n, ":authority", "x");
     grpc_raw_frame(1, 5, 3 + 2 * i, block, n);
 }
 

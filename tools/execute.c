@@ -53,6 +53,13 @@ static void note_failure(struct run *run, const struct trib_error *err)
         tool_line(run->execute->tool, "%s: %s%s%s", run->execute->uri, err->message, hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
 
+/* Of a file of this side's: there is nothing to look for at the worker. */
+static void note_file(struct run *run, const struct trib_error *err)
+{
+    if (note(run, TOOL_FAILED))
+        tool_line(run->execute->tool, "%s: %s", run->execute->uri, err->message);
+}
+
 /* ---- The thread that writes -------------------------------------------------------------------------------------- */
 
 static bool is_stopped(struct run *run)
@@ -123,7 +130,7 @@ static void *write_main(void *arg)
     bool unreadable = rc < 0 && reading && rc != TRIB_ERR_CANCELLED;
 
     if (unreadable)
-        note_failure(run, &err);
+        note_file(run, &err);
     /* Why a stream cannot be written is what its reader says. */
     if (rc == TRIB_EOF || reading)
         say_last_word(run, choose_last_word(run, unreadable), NULL);
@@ -216,7 +223,7 @@ static void take_data(struct run *run)
     if (run->times.first == 0)
         run->times.first = run->times.last;
     if (run->exit_code == TOOL_OK && answer_put(run->execute->answer, run->reply.data, &err) != TRIB_OK) {
-        note_failure(run, &err);
+        note_file(run, &err);
         cancel(run, "the engine cannot take the answer");
     }
 }
@@ -231,7 +238,7 @@ static void take_end(struct run *run)
     if (run->reply.error.kind != TRIB_UDF_NO_ERROR)
         refuse(run, run->reply.kind == TRIB_REPLY_FINISH ? "finish" : "cancel");
     if (run->reply.kind == TRIB_REPLY_FINISH && run->exit_code == TOOL_OK && answer_end(run->execute->answer, &err) != TRIB_OK)
-        note_failure(run, &err);
+        note_file(run, &err);
     if (run->reply.kind == TRIB_REPLY_CANCEL && run->exit_code == TOOL_OK && !run->execute->cancels) {
         trib_error_set(&err, TRIB_ERR_PROTOCOL, 0, "CancelResponse came, and nobody cancelled");
         note_failure(run, &err);

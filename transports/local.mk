@@ -29,10 +29,12 @@ libtributary_core_la_SOURCES += \
 	transports/grpc/pieces.c \
 	transports/grpc/proto-internal.h transports/grpc/proto.c \
 	transports/grpc/reflection.c \
+	transports/grpc/send.c \
 	transports/grpc/server.c \
 	transports/grpc/session.c \
 	transports/grpc/stream.c \
 	transports/grpc/symbols-internal.h transports/grpc/symbols.c \
 	transports/grpc/talk-internal.h transports/grpc/talk.c \
 	transports/grpc/transport.c \
+	transports/grpc/window.c \
 	transports/grpc/wire-internal.h transports/grpc/wire.c

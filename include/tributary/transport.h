@@ -133,6 +133,10 @@ TRIB_API int trib_channel_options_fill(const struct trib_channel_options *option
  * it last. */
 TRIB_API struct trib_budget *trib_channel_budget(const struct trib_channel *channel);
 
+/* From now on fn(arg) runs whenever bytes of the budget are let go, on the thread that does so, under a lock: it may wake somebody, and must neither
+ * block nor release anything. One for each budget; NULL ends it, and it does not run any more then. */
+TRIB_API void trib_budget_on_release(struct trib_budget *budget, void (*fn)(void *arg), void *arg);
+
 /* ---- Wrapping -------------------------------------------------------------------------------------------------
  * The slots of a channel, with the defaults of the optional ones, for a transport that puts itself around another channel (trace
  * is one). Whoever calls these leaves that channel's reader and writer alone. */

@@ -4,25 +4,24 @@
 #include <tributary/alloc.h>
 
 #include <event2/event.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { SMALL = 32, TAKEN_EARLY = 256 << 10, QUEUE_MAX = 64 << 10, BIG = 128 << 10, COMPRESSED_MAX = 1 << 20 };
+enum { BIG = 128 << 10 };
 
-static int cancelled(const char *operation, struct trib_error *err)
+int tribi_grpc_cancelled(const char *operation, struct trib_error *err)
 {
     return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "%s a gRPC call: it was cancelled", operation);
 }
 
-static bool is_cancelled(struct trib_grpc_call *stream)
+bool tribi_grpc_is_cancelled(struct trib_grpc_call *stream)
 {
     return atomic_load_explicit(&stream->cancelled, memory_order_acquire);
 }
 
 /* The end of the call comes before that of the wait. */
-static int64_t until(const struct trib_grpc_call *stream, int64_t deadline)
+int64_t tribi_grpc_until(const struct trib_grpc_call *stream, int64_t deadline)
 {
     return deadline < stream->deadline ? deadline : stream->deadline;
 }
@@ -143,7 +142,7 @@ static int prepare(struct trib_grpc_call *stream, const struct trib_want *want, 
 }
 
 /* One look at the socket, for who must not wait, and where it is likely that there is something. Who handles an event has just looked. */
-static void look(struct tribi_grpc_conn *conn, int64_t deadline)
+void tribi_grpc_look(struct tribi_grpc_conn *conn, int64_t deadline)
 {
     if (tribi_grpc_gathers(conn) || (deadline != TRIB_NOWAIT && !conn->more))
         return;
@@ -159,8 +158,8 @@ static int receive(struct trib_grpc_call *stream, const struct trib_want *want, 
     int rc;
 
     for (;;) {
-        if (is_cancelled(stream))
-            return cancelled("receive from", err);
+        if (tribi_grpc_is_cancelled(stream))
+            return tribi_grpc_cancelled("receive from", err);
         if (stream->in.count > 0) {
             hand_out(stream, want, ret_view, ret_flags);
             return TRIB_OK;
@@ -173,7 +172,7 @@ static int receive(struct trib_grpc_call *stream, const struct trib_want *want, 
             if (rc != TRIB_OK)
                 return rc;
             looked = true;
-            look(stream->conn, want->deadline);
+            tribi_grpc_look(stream->conn, want->deadline);
             continue;
         }
         if (tribi_grpc_overdue(stream))
@@ -181,7 +180,7 @@ static int receive(struct trib_grpc_call *stream, const struct trib_want *want, 
         if (want->deadline == TRIB_NOWAIT)
             return TRIB_AGAIN;
         *waited = true;
-        rc = tribi_grpc_wait(&stream->sides[TRIB_READABLE], until(stream, want->deadline), err);
+        rc = tribi_grpc_wait(&stream->sides[TRIB_READABLE], tribi_grpc_until(stream, want->deadline), err);
         if (rc != TRIB_OK && !tribi_grpc_overdue(stream))
             return rc;
     }
@@ -206,182 +205,6 @@ static int grpc_recv(void *self, const struct trib_want *want, struct trib_view 
     return rc;
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------------------------- */
-
-static int can_send(struct trib_grpc_call *stream, struct trib_error *err)
-{
-    if (is_cancelled(stream))
-        return cancelled("send to", err);
-    if (stream->failed != 0 && stream->failed != TRIB_ERR_CLOSED && stream->failed != TRIB_ERR_FAILED) {
-        if (err != NULL)
-            *err = stream->failure;
-        return stream->failed;
-    }
-    if (stream->failed == TRIB_ERR_CLOSED || stream->closed || stream->reset_sent || stream->out.refused || stream->conn->lost ||
-        stream->conn->out_broken || stream->out.finishing)
-        return trib_error_set(err, TRIB_ERR_CLOSED, 0, "send to gRPC %s: the peer reads no more%s%s", stream->path,
-                              stream->failed != 0 ? ": " : "", stream->failed != 0 ? stream->failure.message : "");
-    return TRIB_OK;
-}
-
-static int begin_message(struct trib_grpc_call *stream, uint64_t size, struct trib_error *err)
-{
-    uint8_t prefix[TRIBI_GRPC_PREFIX] = { 0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size };
-    struct tribi_grpc_piece piece = { .owner = stream, .lead = TRIBI_GRPC_PREFIX, .begins = true };
-
-    if (size > UINT32_MAX)
-        return trib_error_numbers(err, TRIB_ERR_LIMIT, size, UINT32_MAX, "send to gRPC %s: a message has %" PRIu64 " bytes, and gRPC's at most %" PRIu32,
-                                  stream->path, size, UINT32_MAX);
-    if (tribi_grpc_small(stream->conn, prefix, sizeof(prefix), &piece.view) != TRIB_OK)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
-    tribi_grpc_pieces_push(&stream->out.pieces, piece);
-    stream->out.open = size > 0;
-    stream->out.left = size;
-    return TRIB_OK;
-}
-
-static size_t total_of(const struct trib_send *send)
-{
-    size_t total = 0;
-
-    for (size_t i = 0; i < send->count; i++)
-        total += send->views[i].len;
-    return total;
-}
-
-/* What is offered and not in our hands yet gets there, by reference. Bytes outside brackets become a message of what is there. */
-static int commit(struct trib_grpc_call *stream, const struct trib_send *send, size_t total, struct trib_error *err)
-{
-    struct tribi_grpc_out *out = &stream->out;
-    size_t skip = (size_t)(out->committed - out->told), left = total - skip;
-    int rc = TRIB_OK;
-
-    if (total > 0 && left == 0)
-        return TRIB_OK;
-    if (tribi_grpc_pieces_reserve(&out->pieces, send->count + 2) != TRIB_OK)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
-    if ((send->flags & TRIB_SEND_BEGIN) != 0 && skip == 0)
-        rc = begin_message(stream, send->message_size, err);
-    else if (!out->open)
-        rc = begin_message(stream, left, err);
-    if (rc != TRIB_OK)
-        return rc;
-    for (size_t i = 0; i < send->count; i++) {
-        struct trib_view view = send->views[i];
-
-        if (skip >= view.len) {
-            skip -= view.len;
-            continue;
-        }
-        view = trib_view_sub(view, skip, view.len);
-        skip = 0;
-        /* copy: a few bytes, an envelope's, which go on where gRPC's own are, and need no span of their own then */
-        if (view.len > SMALL || tribi_grpc_small(stream->conn, view.data, view.len, &view) != TRIB_OK)
-            trib_view_retain(view);
-        tribi_grpc_pieces_push(&out->pieces, (struct tribi_grpc_piece){ .view = view, .owner = stream });
-    }
-    out->committed += left;
-    out->left -= left;
-    out->open = out->left > 0;
-    return TRIB_OK;
-}
-
-/* Lets HTTP/2 know that there is more. */
-static int offer(struct trib_grpc_call *stream)
-{
-    int rc = 0;
-
-    if (!stream->out.submitted)
-        rc = tribi_grpc_submit_response(stream, false);
-    else if (stream->out.deferred) {
-        stream->out.deferred = false;
-        rc = nghttp2_session_resume_data(stream->conn->session, stream->id);
-    }
-    return rc == NGHTTP2_ERR_INVALID_ARGUMENT ? 0 : rc;
-}
-
-static bool tell(struct trib_grpc_call *stream, size_t total, bool early, size_t *ret_bytes)
-{
-    struct tribi_grpc_out *out = &stream->out;
-    uint64_t upto = early ? out->committed : out->sent;
-
-    if (total > 0 && upto <= out->told)
-        return false;
-    *ret_bytes = total > 0 ? (size_t)(upto - out->told) : 0;
-    out->told = total > 0 ? upto : out->told;
-    return true;
-}
-
-static int compress_or_commit(struct trib_grpc_call *stream, const struct trib_send *send, size_t total, struct trib_error *err)
-{
-    int rc;
-
-    if (!stream->compressing)
-        return commit(stream, send, total, err);
-    if (stream->out.pieces.bytes >= COMPRESSED_MAX) /* enough waits: take no more */
-        return TRIB_OK;
-    rc = tribi_grpc_deflate_views(stream, send, total);
-    return rc == TRIB_OK ? rc : trib_error_set(err, rc, 0, "send to gRPC %s: no memory to compress", stream->path);
-}
-
-static int send_some(struct trib_grpc_call *stream, const struct trib_send *send, size_t *ret_bytes, bool *waited, struct trib_error *err)
-{
-    struct tribi_grpc_conn *conn = stream->conn;
-    size_t total = total_of(send);
-    bool looked = false, early;
-    int rc;
-
-    for (;;) {
-        rc = can_send(stream, err);
-        if (rc != TRIB_OK)
-            return rc;
-        if (total > 0 || stream->out.pieces.bytes < QUEUE_MAX) {
-            rc = compress_or_commit(stream, send, total, err);
-            if (rc != TRIB_OK)
-                return rc;
-            early = stream->out.committed - stream->out.sent < TAKEN_EARLY;
-            if ((send->flags & TRIB_SEND_MORE) != 0 && early && tell(stream, total, true, ret_bytes))
-                return TRIB_OK;
-            if (offer(stream) != 0)
-                return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
-            if (early && tribi_grpc_gathers(conn) && tell(stream, total, true, ret_bytes)) {
-                tribi_grpc_flush_later(conn);
-                return TRIB_OK;
-            }
-            tribi_grpc_flush(conn);
-            if (tell(stream, total, false, ret_bytes))
-                return TRIB_OK;
-        }
-        if (!looked) {
-            looked = true;
-            look(conn, send->deadline);
-            continue;
-        }
-        if (tribi_grpc_overdue(stream))
-            continue;
-        if (send->deadline == TRIB_NOWAIT)
-            return TRIB_AGAIN;
-        *waited = true;
-        rc = tribi_grpc_wait(&stream->sides[TRIB_WRITABLE], until(stream, send->deadline), err);
-        if (rc != TRIB_OK && !tribi_grpc_overdue(stream))
-            return rc;
-    }
-}
-
-static int grpc_send(void *self, const struct trib_send *send, size_t *ret_bytes, struct trib_error *err)
-{
-    struct trib_grpc_call *stream = self;
-    bool waited = false;
-    int rc;
-
-    pthread_mutex_lock(&stream->conn->lock);
-    rc = send_some(stream, send, ret_bytes, &waited, err);
-    if (waited)
-        tribi_grpc_hand_over(stream->conn);
-    pthread_mutex_unlock(&stream->conn->lock);
-    return rc;
-}
-
 /* ---- Ending -------------------------------------------------------------------------------------------------------- */
 
 /* The client's side of the end. */
@@ -391,7 +214,7 @@ static void end_request(struct trib_grpc_call *stream, int status, const char *t
     stream->out.status = tribi_grpc_status_of_finish(status);
     snprintf(stream->out.text, sizeof(stream->out.text), "%s", text != NULL ? text : "");
     if (status == 0)
-        offer(stream);
+        tribi_grpc_offer(stream);
     else if (!stream->conn->peer_reads_trailers || tribi_grpc_submit_trailers(stream) != 0)
         tribi_grpc_stream_reset(stream, NGHTTP2_CANCEL);
 }
@@ -399,7 +222,7 @@ static void end_request(struct trib_grpc_call *stream, int status, const char *t
 /* What was told to the writer as taken must have left before the trailers. */
 static bool may_end(struct trib_grpc_call *stream, int status)
 {
-    if (stream->out.pieces.bytes > 0 && offer(stream) == 0)
+    if (stream->out.pieces.bytes > 0 && tribi_grpc_offer(stream) == 0)
         tribi_grpc_flush_later(stream->conn);
     if (stream->out.pieces.bytes > 0)
         return false;
@@ -413,11 +236,11 @@ static int finish_some(struct trib_grpc_call *stream, int status, const char *te
     int rc;
 
     for (;;) {
-        if (is_cancelled(stream))
-            return cancelled("finish", err);
+        if (tribi_grpc_is_cancelled(stream))
+            return tribi_grpc_cancelled("finish", err);
         if (stream->out.refused || (stream->reset_sent && stream->out.finishing))
             return TRIB_OK; /* the peer had all that it wanted; or the end was a reset */
-        if (!stream->out.finishing && (rc = can_send(stream, err)) != TRIB_OK)
+        if (!stream->out.finishing && (rc = tribi_grpc_can_send(stream, err)) != TRIB_OK)
             return rc;
         if (!stream->out.finishing && may_end(stream, status)) {
             if (conn->server)
@@ -432,7 +255,7 @@ static int finish_some(struct trib_grpc_call *stream, int status, const char *te
             return stream->out.end_queued ? TRIB_OK : trib_error_set(err, TRIB_ERR_CLOSED, 0, "finish gRPC %s: the peer has gone", stream->path);
         if (!looked) {
             looked = true;
-            look(conn, deadline);
+            tribi_grpc_look(conn, deadline);
             continue;
         }
         if (deadline == TRIB_NOWAIT)
@@ -542,7 +365,7 @@ bool tribi_grpc_side_ready(struct tribi_grpc_side *side)
     struct trib_grpc_call *stream = side->stream;
     const struct tribi_grpc_out *out = &stream->out;
 
-    if (is_cancelled(stream) || stream->failed != 0 || stream->closed || stream->conn->lost)
+    if (tribi_grpc_is_cancelled(stream) || stream->failed != 0 || stream->closed || stream->conn->lost)
         return true;
     if (side == &stream->sides[TRIBI_GRPC_ENDED])
         return false;
@@ -554,7 +377,7 @@ bool tribi_grpc_side_ready(struct tribi_grpc_side *side)
         return out->end_queued && stream->conn->out_sent >= out->end_at;
     if (out->end_waits)
         return out->pieces.bytes == 0;
-    return out->committed == out->told && out->committed - out->sent < TAKEN_EARLY;
+    return out->committed == out->told && out->committed - out->sent < TRIBI_GRPC_TAKEN_EARLY;
 }
 
 static int grpc_watch(void *self, struct event_base *base, enum trib_direction direction, trib_ready_fn *fn, void *arg,
@@ -599,7 +422,7 @@ static void grpc_stats(void *self, struct trib_channel_stats *stats)
 
 #define CAPABILITIES (TRIB_CAP_MESSAGES | TRIB_CAP_HALF_CLOSE | TRIB_CAP_STATUS | TRIB_CAP_DETECTS_LOSS | TRIB_CAP_EVENTS)
 #define SLOTS \
-    .recv = grpc_recv, .send = grpc_send, .finish = grpc_finish, .cancel = grpc_cancel, .close = grpc_close, .free = grpc_free, \
+    .recv = grpc_recv, .send = tribi_grpc_send, .finish = grpc_finish, .cancel = grpc_cancel, .close = grpc_close, .free = grpc_free, \
     .watch = grpc_watch, .stats = grpc_stats
 
 const struct trib_channel_ops tribi_grpc_unix_ops = {

@@ -42,6 +42,10 @@ void tribi_grpc_configure(struct tribi_grpc_conn *conn, const struct trib_grpc_s
     to->keepalive_timeout_ms = or_default(to->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS);
     to->handshake_ms = or_default(to->handshake_ms, HANDSHAKE_MS);
     to->frame_ms = or_default(to->frame_ms, FRAME_MS);
+    to->window = or_default(to->window, TRIBI_GRPC_INITIAL_WINDOW);
+    to->window_sum = or_default(to->window_sum, TRIBI_GRPC_WINDOW_SUM);
+    to->frame_size = or_default(to->frame_size, TRIBI_GRPC_FRAME_MAX);
+    tribi_grpc_session_resize(conn);
     conn->clock.asked = false;
     conn->clock.ping_at = to->keepalive_ms != 0 ? now + ms(to->keepalive_ms) : 0;
     if (conn->server)

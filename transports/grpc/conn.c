@@ -19,9 +19,14 @@ int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops,
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC connection: no memory");
     rc = trib_channel_options_fill(options, &conn->options, err);
     conn->server = server;
+    conn->wake = conn->bell = (struct tribi_wake)TRIBI_WAKE_NONE;
+    conn->poke = tribi_grpc_poke_new(&conn->wake, &conn->bell);
+    if (rc == TRIB_OK && conn->poke == NULL)
+        rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC connection: no memory");
     if (rc == TRIB_OK)
         rc = tribi_grpc_session_new(conn, err);
     if (rc != TRIB_OK) {
+        tribi_grpc_poke_end(conn->poke);
         nghttp2_session_del(conn->session);
         trib_free(conn);
         return rc;
@@ -30,7 +35,6 @@ int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops,
     conn->refs = 1;
     conn->fd = fd;
     conn->ops = ops;
-    conn->wake = conn->bell = (struct tribi_wake)TRIBI_WAKE_NONE;
     conn->ahead = 65536;
     conn->incoming_last = &conn->incoming_first;
     conn->due_last = &conn->due_first;
@@ -109,6 +113,7 @@ static void conn_free(struct tribi_grpc_conn *conn)
     trib_chunk_unref(conn->scratch);
     drain(conn->fd);
     close(conn->fd);
+    tribi_grpc_poke_end(conn->poke);
     tribi_wake_done(&conn->wake);
     tribi_wake_done(&conn->bell);
     pthread_mutex_unlock(&conn->lock);

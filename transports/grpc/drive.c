@@ -132,8 +132,14 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
     struct timespec room;
     int n, failed;
 
-    if (conn->wake.fd < 0 && tribi_wake_init(&conn->wake, err) != TRIB_OK)
-        return TRIB_ERR_IO;
+    if (conn->wake.fd < 0) {
+        tribi_grpc_poke_lock(conn->poke);
+        failed = tribi_wake_init(&conn->wake, err);
+        tribi_grpc_poke_unlock(conn->poke);
+        if (failed != TRIB_OK)
+            return TRIB_ERR_IO;
+        tribi_grpc_flush(conn); /* a release that found none */
+    }
     polled[1].fd = conn->wake.fd;
     if (conn->out.bytes > 0 && !conn->out_broken)
         polled[0].events |= POLLOUT;
@@ -145,9 +151,10 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
     pthread_mutex_lock(&conn->lock);
     conn->driving = false;
     conn->driver = NULL;
-    if (conn->rung) {
+    if (conn->rung || polled[1].revents != 0) {
         conn->rung = false;
         clear(&conn->wake);
+        tribi_grpc_flush(conn);
     }
     if (n == 0 && due < deadline) {
         tribi_grpc_clock_look(conn);
@@ -369,16 +376,25 @@ void tribi_grpc_unbind(struct tribi_grpc_conn *conn)
     drop_event(&conn->woken);
     conn->writable_added = false;
     conn->base = NULL;
+    tribi_grpc_poke_lock(conn->poke);
     tribi_wake_done(&conn->bell);
+    tribi_grpc_poke_unlock(conn->poke);
+    if (conn->owner != NULL && !conn->base_owned)
+        tribi_grpc_owner_ring(conn->owner); /* a listener that waits on a base hears of it itself again */
 }
 
 int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struct trib_error *err)
 {
+    int rc;
+
     if (conn->base == base)
         return TRIB_OK;
     if (conn->base != NULL)
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "watch a gRPC channel: its connection is bound to another event_base");
-    if (tribi_wake_init(&conn->bell, err) != TRIB_OK)
+    tribi_grpc_poke_lock(conn->poke);
+    rc = tribi_wake_init(&conn->bell, err);
+    tribi_grpc_poke_unlock(conn->poke);
+    if (rc != TRIB_OK)
         return TRIB_ERR_IO;
     conn->base = base;
     conn->base_thread = pthread_self();

@@ -22,11 +22,13 @@ enum {
     TRIBI_GRPC_AHEAD_MIN = 4096,
     TRIBI_GRPC_SETTING_TRAILERS = 0x7472, /* a setting of ours: the server reads trailers of requests */
     TRIBI_GRPC_INITIAL_WINDOW = 65535,
+    TRIBI_GRPC_WINDOW_SUM = 512 << 20,
     TRIBI_GRPC_WINDOW_QUANTUM = 16384, /* a window is not opened by less */
     TRIBI_GRPC_FRAME_MAX = (256 << 10) + 4096, /* some messages of a power of two, with what stands in front of them */
+    TRIBI_GRPC_TAKEN_EARLY = 256 << 10, /* by a stream, before they are sent */
     TRIBI_GRPC_GATHER_MAX = 256 << 10 /* sent at once */
 };
-#define TRIBI_GRPC_CONNECTION_WINDOW ((int32_t)1 << 30)
+#define TRIBI_GRPC_CONNECTION_WINDOW INT32_MAX
 
 struct event;
 struct tribi_grpc_conn;
@@ -67,10 +69,14 @@ struct tribi_grpc_entry {
     bool compressed; /* on the wire */
 };
 
+struct tribi_grpc_poke;
+
 /* How many bytes of a stream are held by views on blocks that are not charged to its budget. Outlives the stream. */
 struct tribi_grpc_credit {
     atomic_int refs;
     atomic_size_t held;
+    atomic_bool thirsty; /* were less held, the window would be opened */
+    struct tribi_grpc_poke *poke;
 };
 
 /* Where the next payload of a stream belongs: a block that is being filled. */
@@ -150,6 +156,8 @@ struct trib_grpc_call {
     struct trib_channel *channel;
     struct trib_budget *budget;
     struct tribi_grpc_credit *credit;
+    bool reads;                   /* somebody does: the window is given back */
+    size_t extra;                 /* that the window is open beyond the first one */
     struct trib_grpc_call *next, **link; /* of the connection */
     struct tribi_grpc_side sides[TRIBI_GRPC_SIDES];        /* by enum trib_direction */
     struct tribi_grpc_in in;
@@ -203,6 +211,15 @@ struct tribi_grpc_scan {
 
 struct tribi_grpc_owner; /* a listener or server */
 
+/* What comes during a round trip. */
+struct tribi_grpc_flow {
+    size_t goal;    /* of the window of a stream that is read */
+    uint64_t bytes; /* since the last PING, or its answer */
+    unsigned rest;  /* so many halves of the goal pass between two measurements */
+    unsigned quiet; /* measurements that did not raise the goal */
+    bool asked;
+};
+
 /* What is due by the clock; 0: nothing is. */
 struct tribi_grpc_clock {
     int64_t ping_at;     /* the next look whether the peer lives */
@@ -241,6 +258,10 @@ struct tribi_grpc_conn {
     uint64_t frames;              /* and whole frames, or blocks of headers */
     struct trib_chunk *fed_block; /* the block that the fed bytes lie in; NULL: they must be copied */
     uint64_t copied;
+    struct tribi_grpc_flow flow;
+    uint32_t told_window, told_frame; /* settings that the peer was sent */
+    struct tribi_grpc_poke *poke;
+    size_t extra;                 /* sum of the streams' */
     bool in_ended;
 
     /* out */
@@ -341,8 +362,24 @@ void tribi_grpc_flush_later(struct tribi_grpc_conn *conn); /* where others will 
 int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len, struct trib_view *ret_view);
 void tribi_grpc_disown(struct tribi_grpc_conn *conn, struct trib_grpc_call *stream);
 
+/* window.c, under the lock but for _released */
+void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted);
+void tribi_grpc_stream_received(struct trib_grpc_call *stream); /* bytes of its window */
+void tribi_grpc_stream_shut(struct trib_grpc_call *stream);     /* nothing more may come */
+void tribi_grpc_flow_received(struct tribi_grpc_conn *conn, size_t len);
+bool tribi_grpc_flow_answered(struct tribi_grpc_conn *conn, const uint8_t *opaque); /* a PING's answer: was it ours? */
+struct tribi_grpc_credit *tribi_grpc_credit_new(struct tribi_grpc_poke *poke);
+void tribi_grpc_credit_unref(struct tribi_grpc_credit *credit);
+void tribi_grpc_credit_released(void *credit);                   /* any thread: less is held */
+void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn);
+struct tribi_grpc_poke *tribi_grpc_poke_new(const struct tribi_wake *wake, const struct tribi_wake *bell);
+void tribi_grpc_poke_end(struct tribi_grpc_poke *poke);          /* the connection goes */
+void tribi_grpc_poke_lock(struct tribi_grpc_poke *poke);         /* while the descriptors of the two change */
+void tribi_grpc_poke_unlock(struct tribi_grpc_poke *poke);
+
 /* session.c */
 int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err);
+void tribi_grpc_session_resize(struct tribi_grpc_conn *conn); /* tells the peer of windows and frames, if that is news */
 extern const nghttp2_data_source_read_callback tribi_grpc_source;
 
 /* stream.c */
@@ -355,13 +392,21 @@ void tribi_grpc_stream_fail(struct trib_grpc_call *stream, int code, int status,
 /* It has failed there, or between: nothing is sent. */
 void tribi_grpc_stream_lost(struct trib_grpc_call *stream, int code, int status, const char *format, ...) TRIB_PRINTF(4, 5);
 void tribi_grpc_stream_reset(struct trib_grpc_call *stream, uint32_t code);
-void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted);
 /* Ends our side with these trailers; a response that was not begun is trailers only. */
 void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char *text);
 int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel **ret_channel, struct trib_error *err);
 
-/* channel.c: whether the call's own deadline has passed; then it has failed */
-bool tribi_grpc_overdue(struct trib_grpc_call *stream);
+/* channel.c */
+bool tribi_grpc_overdue(struct trib_grpc_call *stream); /* whether the call's own deadline has passed; then it has failed */
+int tribi_grpc_cancelled(const char *operation, struct trib_error *err);
+bool tribi_grpc_is_cancelled(struct trib_grpc_call *stream);
+int64_t tribi_grpc_until(const struct trib_grpc_call *stream, int64_t deadline); /* the end of the call comes before that of the wait */
+void tribi_grpc_look(struct tribi_grpc_conn *conn, int64_t deadline);
+
+/* send.c */
+int tribi_grpc_can_send(struct trib_grpc_call *stream, struct trib_error *err);
+int tribi_grpc_offer(struct trib_grpc_call *stream); /* lets HTTP/2 know that there is more */
+int tribi_grpc_send(void *self, const struct trib_send *send, size_t *ret_bytes, struct trib_error *err);
 
 /* headers.c */
 int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *path, const char *authority, struct trib_error *err);

@@ -307,7 +307,7 @@ static void response_complete(struct trib_grpc_call *stream, bool end)
         int status = stream->http_status == 200 ? TRIB_GRPC_UNKNOWN : tribi_grpc_status_of_http(stream->http_status);
 
         if (!end || stream->grpc_status < 0) {
-            stream->grpc_status = status;
+            stream->grpc_status = -1;
             trib_free(stream->grpc_message);
             stream->grpc_message = NULL;
             tribi_grpc_stream_fail(stream, TRIB_ERR_FAILED, status, "the server answered with HTTP status %d%s", stream->http_status,

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { SPECULATE = 31, IOVS = 2 * SPECULATE + 3, SCRATCH = TRIBI_GRPC_FRAME_MAX + 2048, SCRATCH_LEAST = 2048, LARGE_FRAME = 32768 };
+enum { SPECULATE = 31, IOVS = 2 * SPECULATE + 3, SCRATCH = TRIBI_GRPC_FRAME_MAX + 2048, SCRATCH_LEAST = 2048, LARGE_FRAME = 32768, GIVE_BACK = 256 << 20 };
 
 /* Frame headers that are guessed to come between two parts of a place. */
 struct plan {
@@ -73,12 +73,6 @@ struct lease {
     atomic_size_t bytes;
 };
 
-static void credit_unref(struct tribi_grpc_credit *credit)
-{
-    if (atomic_fetch_sub(&credit->refs, 1) == 1)
-        trib_free(credit);
-}
-
 static void lease_ends(void *arg, const void *data, size_t len)
 {
     struct lease *lease = arg;
@@ -87,7 +81,8 @@ static void lease_ends(void *arg, const void *data, size_t len)
     (void)len;
     atomic_fetch_sub(&lease->credit->held, atomic_load(&lease->bytes));
     trib_chunk_unref(lease->block);
-    credit_unref(lease->credit);
+    tribi_grpc_credit_released(lease->credit);
+    tribi_grpc_credit_unref(lease->credit);
     trib_free(lease);
 }
 
@@ -466,12 +461,13 @@ static int feed_all(struct tribi_grpc_conn *conn, struct plan *plan, size_t got)
     return rc;
 }
 
-/* The connection's window is given back as bytes come: what bounds memory are the streams' own. */
+/* The connection's window is given back as bytes come, and soon enough that all streams together may not send so much: what bounds memory are their
+ * own windows. */
 static void give_back(struct tribi_grpc_conn *conn)
 {
     int32_t open = nghttp2_session_get_local_window_size(conn->session);
 
-    if (open < TRIBI_GRPC_CONNECTION_WINDOW / 2)
+    if (open < TRIBI_GRPC_CONNECTION_WINDOW - GIVE_BACK)
         nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, 0, TRIBI_GRPC_CONNECTION_WINDOW - open);
 }
 

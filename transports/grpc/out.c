@@ -119,6 +119,7 @@ void tribi_grpc_flush(struct tribi_grpc_conn *conn)
     if (conn->pumping) /* inside a callback of HTTP/2: who called it will send */
         return;
     conn->pumping = true;
+    tribi_grpc_look_for_releases(conn);
     while (!all && !conn->lost && !conn->out_broken) {
         gather(conn);
         all = conn->out.bytes == 0 || !send_once(conn);

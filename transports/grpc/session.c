@@ -17,11 +17,12 @@ enum {
 static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t id, int32_t session_window, int32_t stream_window,
                             uint32_t max_frame, void *arg)
 {
+    const struct tribi_grpc_conn *conn = arg;
     int64_t n = session_window < stream_window ? session_window : stream_window;
 
-    (void)session, (void)type, (void)id, (void)arg;
+    (void)session, (void)type, (void)id;
     n = n < (int64_t)max_frame ? n : (int64_t)max_frame;
-    return (ssize_t)(n < TRIBI_GRPC_FRAME_MAX ? n : TRIBI_GRPC_FRAME_MAX);
+    return (ssize_t)(n < (int64_t)conn->settings.frame_size ? n : (int64_t)conn->settings.frame_size);
 }
 
 /* How long the next DATA frame may be, and whether it is the last. Its bytes are taken by send_data. */
@@ -228,7 +229,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         on_settings(conn, frame);
         break;
     case NGHTTP2_PING:
-        tribi_grpc_pinged(conn, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0, frame->ping.opaque_data);
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 || !tribi_grpc_flow_answered(conn, frame->ping.opaque_data))
+            tribi_grpc_pinged(conn, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0, frame->ping.opaque_data);
         break;
     case NGHTTP2_RST_STREAM:
         note_reset(conn, frame->hd.stream_id);
@@ -272,6 +274,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         tribi_grpc_refuse(stream);
     if (stream == NULL || stream->failed != 0 || atomic_load_explicit(&stream->cancelled, memory_order_relaxed) || stream->ignores)
         return 0;
+    tribi_grpc_stream_received(stream);
+    if (stream->reads)
+        tribi_grpc_flow_received(conn, len);
     rc = tribi_grpc_deliver(stream, data, len);
     if (rc == TRIB_ERR_NOMEM)
         tribi_grpc_stream_fail(stream, rc, TRIB_GRPC_RESOURCE_EXHAUSTED, "no memory for %zu bytes", len);
@@ -285,6 +290,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
     (void)arg;
     if (stream == NULL)
         return 0;
+    tribi_grpc_stream_shut(stream);
     stream->closed = true;
     if (stream->remote_end && stream->failed == 0)
         stream->out.refused = true; /* what was to be read has come: who still writes is told, who finishes need not know */
@@ -324,8 +330,8 @@ static nghttp2_session_callbacks *make_callbacks(void)
 static int submit_settings(struct tribi_grpc_conn *conn)
 {
     const nghttp2_settings_entry settings[] = {
-        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, TRIBI_GRPC_INITIAL_WINDOW },
-        { NGHTTP2_SETTINGS_MAX_FRAME_SIZE, TRIBI_GRPC_FRAME_MAX },
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, conn->told_window = TRIBI_GRPC_INITIAL_WINDOW },
+        { NGHTTP2_SETTINGS_MAX_FRAME_SIZE, conn->told_frame = TRIBI_GRPC_FRAME_MAX },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_LIST_MAX },
         { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS_MAX },
         { conn->server ? TRIBI_GRPC_SETTING_TRAILERS : NGHTTP2_SETTINGS_ENABLE_PUSH, conn->server ? 1 : 0 },
@@ -335,6 +341,32 @@ static int submit_settings(struct tribi_grpc_conn *conn)
     return rc != 0 ? rc
                    : nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, 0,
                                                   TRIBI_GRPC_CONNECTION_WINDOW - NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE);
+}
+
+static uint32_t within(uint32_t value, uint32_t least, uint32_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+void tribi_grpc_session_resize(struct tribi_grpc_conn *conn)
+{
+    struct trib_grpc_settings *settings = &conn->settings;
+    nghttp2_settings_entry entries[2];
+    size_t count = 0;
+
+    settings->window = within(settings->window, 1, TRIBI_GRPC_INITIAL_WINDOW); /* of each of STREAMS_MAX */
+    settings->window_sum = within(settings->window_sum, 1, TRIBI_GRPC_WINDOW_SUM);
+    settings->frame_size = within(settings->frame_size, 16384, (1 << 24) - 1);
+    if (conn->flow.goal < settings->window)
+        conn->flow = (struct tribi_grpc_flow){ .goal = settings->window, .rest = 1 };
+    if (conn->told_window != settings->window)
+        entries[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings->window };
+    if (conn->told_frame != settings->frame_size)
+        entries[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, settings->frame_size };
+    if (count > 0 && nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, entries, count) == 0) {
+        conn->told_window = settings->window;
+        conn->told_frame = settings->frame_size;
+    }
 }
 
 int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err)

@@ -23,14 +23,14 @@ static void side_init(struct tribi_grpc_side *side, struct trib_grpc_call *strea
 int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **ret_stream, struct trib_error *err)
 {
     struct trib_grpc_call *stream = trib_alloc(sizeof(*stream));
-    struct tribi_grpc_credit *credit = trib_alloc(sizeof(*credit));
+    struct tribi_grpc_credit *credit = tribi_grpc_credit_new(conn->poke);
 
     if (stream == NULL || credit == NULL) {
         trib_free(stream);
-        trib_free(credit);
+        if (credit != NULL)
+            tribi_grpc_credit_unref(credit);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC stream: no memory");
     }
-    atomic_init(&credit->refs, 1);
     stream->conn = conn;
     stream->credit = credit;
     stream->grpc_status = -1;
@@ -105,9 +105,11 @@ void tribi_grpc_stream_free(struct trib_grpc_call *stream)
     tribi_grpc_metadata_done(&stream->farewell);
     trib_free(stream->path);
     trib_free(stream->grpc_message);
+    tribi_grpc_stream_shut(stream);
+    if (stream->budget != NULL)
+        trib_budget_on_release(stream->budget, NULL, NULL);
     trib_budget_unref(stream->budget);
-    if (atomic_fetch_sub(&stream->credit->refs, 1) == 1)
-        trib_free(stream->credit);
+    tribi_grpc_credit_unref(stream->credit);
     pthread_cond_destroy(&stream->sides[0].cond);
     pthread_cond_destroy(&stream->sides[1].cond);
     trib_free(stream);
@@ -182,40 +184,6 @@ void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char
         tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 }
 
-/* ---- The window --------------------------------------------------------------------------------------------------- */
-
-/* All that is held, less what the place of the stream is still to take in. */
-static size_t held_now(const struct trib_grpc_call *stream)
-{
-    size_t held = (stream->budget != NULL ? trib_budget_held(stream->budget) : 0) + atomic_load(&stream->credit->held);
-    size_t room = stream->in.place.charged ? stream->in.place.room : 0;
-
-    return held > room ? held - room : 0;
-}
-
-void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
-{
-    size_t high = stream->conn->options.budget, held = held_now(stream), target, least = high / 4;
-    int32_t open;
-
-    if (stream->remote_end || stream->closed || stream->id == 0 || stream->conn->lost || stream->ignores)
-        return;
-    open = nghttp2_session_get_stream_local_window_size(stream->conn->session, stream->id);
-    if (open < 0)
-        open = 0;
-    target = held < high ? high - held : 0;
-    if (wanted > 0 && target < TRIBI_GRPC_WINDOW_QUANTUM)
-        target = TRIBI_GRPC_WINDOW_QUANTUM < high ? TRIBI_GRPC_WINDOW_QUANTUM : high;
-    if (target < wanted)
-        target = wanted;
-    if (target > INT32_MAX / 2)
-        target = INT32_MAX / 2;
-    if (least > (size_t)1 << 20)
-        least = (size_t)1 << 20;
-    if (target > (size_t)open && (target - (size_t)open >= least || wanted > (size_t)open))
-        nghttp2_submit_window_update(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, (int32_t)(target - (size_t)open));
-}
-
 /* ---- The channel in front of it ------------------------------------------------------------------------------------ */
 
 int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel **ret_channel, struct trib_error *err)
@@ -226,6 +194,7 @@ int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel
     if (rc != TRIB_OK)
         return rc;
     stream->budget = trib_budget_ref(trib_channel_budget(stream->channel));
+    trib_budget_on_release(stream->budget, tribi_grpc_credit_released, stream->credit);
     stream->orphan = false;
     tribi_grpc_conn_ref(conn);
     *ret_channel = stream->channel;

@@ -43,7 +43,9 @@ static int send_payload(struct trib_grpc_call *call, size_t size)
 
 static void finish(struct trib_grpc_call *call, int status, const char *text)
 {
-    trib_writer_finish(trib_channel_writer(trib_grpc_call_channel(call)), status, text, NULL);
+    /* A client may half-close and reset at once, as Node does: then only this fails. */
+    if (trib_writer_finish(trib_channel_writer(trib_grpc_call_channel(call)), status, text, NULL) < 0)
+        atomic_fetch_add(&cancelled, 1);
 }
 
 /* false: the status that was asked for ended the call. */

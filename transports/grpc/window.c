@@ -1,0 +1,224 @@
+/* Windows: how much the peer may send on a stream, and when it may send more.
+ *
+ * A stream begins with a small window. From its first read on it is given back up to a goal, less what the reader's side holds: the goal grows
+ * with what comes during a round trip, as a PING measures it, up to the budget of the channel; a read that waits for more than that opens the
+ * window as far as it needs. Released bytes are given back at once, whoever releases them: a stream that would be given more were less held is
+ * thirsty, and then a release wakes whoever drives the connection.
+ *
+ * The window of the connection is given back as bytes come, so that it never holds a stream back: what all streams may send beyond their first
+ * windows has a bound of its own, and the two together with a reserve stay below it. */
+#include "transports/grpc/grpc-internal.h"
+
+#include <tributary/alloc.h>
+
+#include <string.h>
+#include <sys/param.h>
+
+enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024 };
+static const uint8_t measuring_ping[8] = "tribflow";
+
+/* ---- Releases ------------------------------------------------------------------------------------------------------ */
+
+/* What a release on any thread may touch, whatever has become of the connection meanwhile. */
+struct tribi_grpc_poke {
+    atomic_int refs;
+    atomic_bool due;
+    pthread_mutex_t lock;
+    const struct tribi_wake *wake, *bell; /* of the connection; NULL: it has gone */
+};
+
+struct tribi_grpc_poke *tribi_grpc_poke_new(const struct tribi_wake *wake, const struct tribi_wake *bell)
+{
+    struct tribi_grpc_poke *poke = trib_alloc(sizeof(*poke));
+
+    if (poke == NULL)
+        return NULL;
+    atomic_init(&poke->refs, 1);
+    pthread_mutex_init(&poke->lock, NULL);
+    poke->wake = wake;
+    poke->bell = bell;
+    return poke;
+}
+
+static void poke_unref(struct tribi_grpc_poke *poke)
+{
+    if (poke == NULL || atomic_fetch_sub(&poke->refs, 1) != 1)
+        return;
+    pthread_mutex_destroy(&poke->lock);
+    trib_free(poke);
+}
+
+void tribi_grpc_poke_end(struct tribi_grpc_poke *poke)
+{
+    if (poke == NULL)
+        return;
+    pthread_mutex_lock(&poke->lock);
+    poke->wake = poke->bell = NULL;
+    pthread_mutex_unlock(&poke->lock);
+    poke_unref(poke);
+}
+
+void tribi_grpc_poke_lock(struct tribi_grpc_poke *poke)
+{
+    pthread_mutex_lock(&poke->lock);
+}
+
+void tribi_grpc_poke_unlock(struct tribi_grpc_poke *poke)
+{
+    pthread_mutex_unlock(&poke->lock);
+}
+
+struct tribi_grpc_credit *tribi_grpc_credit_new(struct tribi_grpc_poke *poke)
+{
+    struct tribi_grpc_credit *credit = trib_alloc(sizeof(*credit));
+
+    if (credit == NULL)
+        return NULL;
+    atomic_init(&credit->refs, 1);
+    credit->poke = poke;
+    atomic_fetch_add(&poke->refs, 1);
+    return credit;
+}
+
+void tribi_grpc_credit_unref(struct tribi_grpc_credit *credit)
+{
+    if (atomic_fetch_sub(&credit->refs, 1) != 1)
+        return;
+    poke_unref(credit->poke);
+    trib_free(credit);
+}
+
+/* Any thread, perhaps under the lock of the connection, or of a budget. */
+void tribi_grpc_credit_released(void *arg)
+{
+    struct tribi_grpc_credit *credit = arg;
+    struct tribi_grpc_poke *poke = credit->poke;
+
+    if (!atomic_load(&credit->thirsty) || atomic_exchange(&poke->due, true))
+        return;
+    pthread_mutex_lock(&poke->lock);
+    if (poke->wake != NULL)
+        tribi_wake_set(poke->wake);
+    if (poke->bell != NULL)
+        tribi_wake_set(poke->bell);
+    pthread_mutex_unlock(&poke->lock);
+}
+
+void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn)
+{
+    if (conn->poke == NULL || !atomic_load_explicit(&conn->poke->due, memory_order_relaxed) || conn->lost)
+        return;
+    atomic_store(&conn->poke->due, false);
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
+        if (atomic_load(&stream->credit->thirsty))
+            tribi_grpc_stream_grant(stream, 0);
+}
+
+/* ---- Granting ------------------------------------------------------------------------------------------------------ */
+
+/* All that is held, less what the place of the stream is still to take in. */
+static size_t held_now(const struct trib_grpc_call *stream)
+{
+    size_t held = (stream->budget != NULL ? trib_budget_held(stream->budget) : 0) + atomic_load(&stream->credit->held);
+    size_t room = stream->in.place.charged ? stream->in.place.room : 0;
+
+    return held > room ? held - room : 0;
+}
+
+/* How many bytes the stream's window is open, which the connection's account learns of. */
+static size_t note_open(struct trib_grpc_call *stream)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+    int32_t open = nghttp2_session_get_stream_local_window_size(conn->session, stream->id);
+    size_t extra = open > (int32_t)conn->settings.window ? (size_t)open - conn->settings.window : 0;
+
+    conn->extra += extra - stream->extra;
+    stream->extra = extra;
+    return open > 0 ? (size_t)open : 0;
+}
+
+void tribi_grpc_stream_received(struct trib_grpc_call *stream)
+{
+    if (stream->extra > 0)
+        note_open(stream);
+}
+
+void tribi_grpc_stream_shut(struct trib_grpc_call *stream)
+{
+    stream->conn->extra -= stream->extra;
+    stream->extra = 0;
+}
+
+/* As many bytes of window as the bound on the sum of all allows. */
+static void grant(struct trib_grpc_call *stream, size_t open, size_t target)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+    size_t left = conn->extra < conn->settings.window_sum ? conn->settings.window_sum - conn->extra : 0;
+    size_t more = MIN(target - open, left + (open < conn->settings.window ? conn->settings.window - open : 0));
+
+    if (more > 0 && nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, stream->id, (int32_t)more) == 0)
+        note_open(stream);
+}
+
+void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+    size_t high = conn->options.budget, held = held_now(stream), open, room, target, least;
+    size_t goal = MIN(MAX(conn->flow.goal, conn->settings.window), high);
+
+    if (stream->remote_end || stream->closed || stream->id == 0 || conn->lost || stream->ignores)
+        return;
+    stream->reads = true;
+    open = note_open(stream);
+    room = held < high ? high - held : 0;
+    if (wanted > 0 && room < TRIBI_GRPC_WINDOW_QUANTUM)
+        room = MIN(TRIBI_GRPC_WINDOW_QUANTUM, high);
+    target = MIN(MAX(MIN(room, goal), wanted), INT32_MAX / 4);
+    least = MIN(goal / 4, LEAST_MAX);
+    atomic_store(&stream->credit->thirsty, room < goal && open < goal);
+    if (target > open && (target - open >= least || wanted > open))
+        grant(stream, open, target);
+}
+
+/* ---- The round trip ------------------------------------------------------------------------------------------------ */
+
+/* Bytes came for a stream that is read. Once as many as the goal have come a PING goes out, and what comes until it is answered is what a round trip
+ * takes; where the goal has been right for a while, measuring rests ever longer. */
+void tribi_grpc_flow_received(struct tribi_grpc_conn *conn, size_t len)
+{
+    struct tribi_grpc_flow *flow = &conn->flow;
+
+    flow->bytes += len;
+    if (flow->asked || flow->goal >= conn->options.budget || flow->bytes < flow->goal / 2 * flow->rest)
+        return;
+    if (nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, measuring_ping) == 0) {
+        flow->asked = true;
+        flow->bytes = 0;
+    }
+}
+
+static void raise_windows(struct tribi_grpc_conn *conn)
+{
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
+        if (stream->reads && stream->in.count == 0)
+            tribi_grpc_stream_grant(stream, 0);
+}
+
+bool tribi_grpc_flow_answered(struct tribi_grpc_conn *conn, const uint8_t *opaque)
+{
+    struct tribi_grpc_flow *flow = &conn->flow;
+
+    if (!flow->asked || memcmp(opaque, measuring_ping, sizeof(measuring_ping)) != 0)
+        return false;
+    flow->asked = false;
+    if (flow->bytes >= flow->goal / 4) { /* so much is given back at once: who waits for that sends no more in a round trip */
+        flow->goal = (size_t)MIN(2 * MAX(flow->bytes, flow->goal), conn->options.budget);
+        flow->rest = 1;
+        flow->quiet = 0;
+        raise_windows(conn);
+    } else if (++flow->quiet >= IDLE_ROUNDS && flow->rest < RESTS_MAX) {
+        flow->rest *= 2;
+    }
+    flow->bytes = 0;
+    return true;
+}
