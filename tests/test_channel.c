@@ -444,7 +444,9 @@ START_TEST(test_built_in)
 
     ck_assert_str_eq(list[0]->scheme, "unix");
     ck_assert_str_eq(list[1]->scheme, "chunk");
-    ck_assert_ptr_null(list[2]);
+    ck_assert_str_eq(list[2]->scheme, "grpc+unix");
+    ck_assert_str_eq(list[3]->scheme, "grpc+tcp");
+    ck_assert_ptr_null(list[4]);
 }
 END_TEST
 
