@@ -58,8 +58,16 @@ static int grpc_dial(const struct trib_uri *uri, const struct trib_channel_optio
 
 /* ---- A listener ------------------------------------------------------------------------------------------------------ */
 
+/* A connection, and the event that hears of it while a base waits for the listener. */
+struct ear {
+    struct ear *next;
+    struct tribi_grpc_conn *conn;
+    struct event *event; /* NULL: not made yet */
+};
+
 struct listener {
     struct tribi_grpc_owner owner;
+    struct ear *ears;    /* one for each connection */
     struct tribi_grpc_bound bound;
     const struct trib_channel_ops *ops;
     struct trib_channel_options options;
@@ -71,7 +79,7 @@ struct listener {
     size_t polled_capacity;
     /* events */
     struct event_base *base;
-    struct event *ready;
+    struct event *ready, *woken, *clock;
     trib_ready_fn *fn;
     void *arg;
 };
@@ -88,6 +96,12 @@ static bool served(void *arg, const char *path)
     return listener->method == NULL || strcmp(listener->method, path) == 0;
 }
 
+/* Somebody else moves its bytes. */
+static bool attended(const struct tribi_grpc_conn *conn)
+{
+    return conn->driving || conn->base != NULL;
+}
+
 /* What is complete on one connection, after a look at its socket if nobody else does that. */
 static int take_from(struct listener *listener, struct tribi_grpc_conn *conn, struct trib_channel **ret_channel, struct trib_error *err)
 {
@@ -95,8 +109,12 @@ static int take_from(struct listener *listener, struct tribi_grpc_conn *conn, st
     int rc;
 
     pthread_mutex_lock(&conn->lock);
-    if (conn->incoming_first == NULL && !conn->driving && conn->base == NULL)
+    if (conn->incoming_first == NULL && !attended(conn)) {
         tribi_grpc_pump(conn);
+        if (trib_now() >= tribi_grpc_clock_due(conn))
+            tribi_grpc_clock_look(conn);
+        tribi_grpc_flush(conn);
+    }
     rc = tribi_grpc_take_incoming(conn, served, listener, ret_channel, &stream, err);
     pthread_mutex_unlock(&conn->lock);
     return rc;
@@ -104,18 +122,40 @@ static int take_from(struct listener *listener, struct tribi_grpc_conn *conn, st
 
 static int welcome(struct listener *listener, int fd, struct trib_error *err)
 {
-    struct tribi_grpc_conn *conn;
-    int rc = tribi_grpc_conn_new(fd, true, listener->ops, &listener->options, &conn, err);
+    struct ear *ear = trib_alloc(sizeof(*ear));
+    int rc = ear != NULL ? tribi_grpc_conn_new(fd, true, listener->ops, &listener->options, &ear->conn, err)
+                         : trib_error_set(err, TRIB_ERR_NOMEM, 0, "accept gRPC: no memory");
 
     if (rc != TRIB_OK) {
         close(fd);
+        trib_free(ear);
         return rc;
     }
-    tribi_grpc_owner_add(&listener->owner, conn);
-    pthread_mutex_lock(&conn->lock);
-    tribi_grpc_flush(conn);
-    pthread_mutex_unlock(&conn->lock);
+    tribi_grpc_owner_add(&listener->owner, ear->conn);
+    pthread_mutex_lock(&ear->conn->lock);
+    tribi_grpc_flush(ear->conn);
+    pthread_mutex_unlock(&ear->conn->lock);
+    ear->next = listener->ears;
+    listener->ears = ear;
     return TRIB_OK;
+}
+
+static void drop_event(struct event **event)
+{
+    if (*event != NULL)
+        event_del(*event);
+    trib_free(*event);
+    *event = NULL;
+}
+
+static void farewell(struct listener *listener, struct ear **link)
+{
+    struct ear *ear = *link;
+
+    *link = ear->next;
+    drop_event(&ear->event);
+    tribi_grpc_owner_remove(&listener->owner, ear->conn);
+    trib_free(ear);
 }
 
 static int accept_all(struct listener *listener, struct trib_error *err)
@@ -132,23 +172,34 @@ static int accept_all(struct listener *listener, struct trib_error *err)
     return rc;
 }
 
+static bool is_lost(struct tribi_grpc_conn *conn)
+{
+    bool lost;
+
+    pthread_mutex_lock(&conn->lock);
+    lost = conn->lost;
+    pthread_mutex_unlock(&conn->lock);
+    return lost;
+}
+
 /* One look at everything. TRIB_AGAIN: nothing is complete. */
 static int look(struct listener *listener, struct trib_channel **ret_channel, struct trib_error *err)
 {
-    struct tribi_grpc_conn *conn, *next;
+    struct ear **link = &listener->ears;
     int rc = accept_all(listener, err), found = TRIB_AGAIN;
 
-    for (conn = listener->owner.conns; conn != NULL && found == TRIB_AGAIN; conn = next) {
-        next = conn->next;
-        found = take_from(listener, conn, ret_channel, err);
-        if (found == TRIB_AGAIN && conn->lost)
-            tribi_grpc_owner_remove(&listener->owner, conn);
+    while (*link != NULL && found == TRIB_AGAIN) {
+        found = take_from(listener, (*link)->conn, ret_channel, err);
+        if (found == TRIB_AGAIN && is_lost((*link)->conn))
+            farewell(listener, link);
+        else
+            link = &(*link)->next;
     }
     return found != TRIB_AGAIN ? found : rc;
 }
 
-/* Every descriptor that may bring something, and that nobody else polls. */
-static size_t gather(struct listener *listener)
+/* Every descriptor that may bring something, and that nobody else polls. *ret_due: when one is to be looked at anyway. */
+static size_t gather(struct listener *listener, int64_t *ret_due)
 {
     size_t count = 2;
 
@@ -168,7 +219,9 @@ static size_t gather(struct listener *listener)
     count = 2;
     for (struct tribi_grpc_conn *conn = listener->owner.conns; conn != NULL; conn = conn->next) {
         pthread_mutex_lock(&conn->lock);
-        if (!conn->driving && conn->base == NULL)
+        if (!attended(conn) && tribi_grpc_clock_due(conn) < *ret_due)
+            *ret_due = tribi_grpc_clock_due(conn);
+        if (!attended(conn))
             listener->polled[count++] = (struct pollfd){ .fd = conn->fd, .events = conn->out.bytes > 0 ? POLLIN | POLLOUT : POLLIN };
         pthread_mutex_unlock(&conn->lock);
     }
@@ -185,8 +238,8 @@ static void clear(struct tribi_wake *wake)
 
 static int wait_for_news(struct listener *listener, int64_t deadline, struct trib_error *err)
 {
-    size_t count = gather(listener);
     int64_t until = listener->back_off_ms > 0 ? trib_now() + listener->back_off_ms * 1000000 : TRIB_FOREVER;
+    size_t count = gather(listener, &until);
     struct timespec room;
     int n;
 
@@ -231,8 +284,7 @@ static int grpc_accept(void *self, int64_t deadline, struct trib_channel **ret_c
 
 /* ---- Waiting on a base ----------------------------------------------------------------------------------------------- */
 
-/* One descriptor for all of them would do; a base polls what there is, so a look every few milliseconds serves connections whose
- * request is not complete yet. */
+/* Each descriptor has an event that is told of once, and added again by the next watch: so nothing is said to who does not wait. */
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *listener = arg;
@@ -244,32 +296,95 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         fn(listener->arg);
 }
 
+static void on_woken(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *listener = arg;
+
+    if (!atomic_load(&listener->cancelled))
+        clear(&listener->owner.wake);
+    on_ready(fd, what, listener);
+}
+
+static int hear(struct listener *listener, struct event **event, int fd, short what, event_callback_fn fn,
+                const struct timeval *time)
+{
+    if (*event == NULL)
+        *event = trib_alloc(event_get_struct_event_size());
+    else
+        event_del(*event);
+    if (*event == NULL)
+        return TRIB_ERR_NOMEM;
+    event_assign(*event, listener->base, fd, what, fn, listener);
+    return event_add(*event, time) == 0 ? TRIB_OK : TRIB_ERR_IO;
+}
+
+/* *ret_complete: it has a request that waits to be accepted. */
+static int hear_conn(struct listener *listener, struct ear *ear, int64_t *due, bool *ret_complete)
+{
+    struct tribi_grpc_conn *conn = ear->conn;
+    bool heard = ear->event != NULL && event_pending(ear->event, EV_READ, NULL), others;
+    short what;
+
+    pthread_mutex_lock(&conn->lock);
+    others = attended(conn);
+    what = conn->out.bytes > 0 ? EV_READ | EV_WRITE : EV_READ;
+    *ret_complete = *ret_complete || conn->incoming_first != NULL || conn->lost;
+    if (!others && tribi_grpc_clock_due(conn) < *due)
+        *due = tribi_grpc_clock_due(conn);
+    pthread_mutex_unlock(&conn->lock);
+    if (others && heard)
+        event_del(ear->event); /* who attends it rings when he leaves, or finds a request */
+    if (others || (heard && what == EV_READ))
+        return TRIB_OK;
+    return hear(listener, &ear->event, conn->fd, what, on_ready, NULL);
+}
+
 static void drop_watch(struct listener *listener)
 {
-    if (listener->ready != NULL)
-        event_del(listener->ready);
-    trib_free(listener->ready);
-    listener->ready = NULL;
+    drop_event(&listener->ready);
+    drop_event(&listener->woken);
+    drop_event(&listener->clock);
+    for (struct ear *ear = listener->ears; ear != NULL; ear = ear->next)
+        drop_event(&ear->event);
     listener->base = NULL;
     listener->fn = NULL;
+}
+
+static int hear_all(struct listener *listener)
+{
+    int64_t due = TRIB_FOREVER, left;
+    bool complete = false;
+    struct timeval time;
+    int rc = hear(listener, &listener->ready, listener->bound.fd, EV_READ, on_ready, NULL);
+
+    if (rc == TRIB_OK)
+        rc = hear(listener, &listener->woken, listener->owner.wake.fd, EV_READ, on_woken, NULL);
+    for (struct ear *ear = listener->ears; ear != NULL && rc == TRIB_OK; ear = ear->next)
+        rc = hear_conn(listener, ear, &due, &complete);
+    left = complete ? 0 : due - trib_now();
+    if (left < 0)
+        left = 0;
+    time = (struct timeval){ left / 1000000000, left % 1000000000 / 1000 + 1 };
+    if (rc == TRIB_OK && (complete || due != TRIB_FOREVER))
+        rc = hear(listener, &listener->clock, -1, 0, on_ready, &time);
+    return rc;
 }
 
 static int grpc_watch(void *self, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
 {
     struct listener *listener = self;
-    struct timeval soon = { 0, 2000 };
-    bool alone = listener->owner.conns == NULL;
+    int rc;
 
-    drop_watch(listener);
+    if (fn == NULL || listener->base != base)
+        drop_watch(listener);
     if (fn == NULL)
         return TRIB_OK;
-    listener->ready = trib_alloc(event_get_struct_event_size());
-    if (listener->ready == NULL)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "watch a gRPC listener: no memory");
-    event_assign(listener->ready, base, listener->bound.fd, EV_READ, on_ready, listener);
-    if (event_add(listener->ready, alone ? NULL : &soon) != 0) {
+    listener->base = base;
+    rc = hear_all(listener);
+    if (rc != TRIB_OK) {
         drop_watch(listener);
-        return trib_error_set(err, TRIB_ERR_IO, 0, "watch a gRPC listener: the event_base does not take its socket");
+        return trib_error_set(err, rc, 0, "watch a gRPC listener: %s",
+                              rc == TRIB_ERR_NOMEM ? "no memory" : "the event_base does not take its sockets");
     }
     listener->fn = fn;
     listener->arg = arg;
@@ -294,6 +409,8 @@ static void grpc_close(void *self)
         return;
     listener->closed = true;
     drop_watch(listener);
+    while (listener->ears != NULL)
+        farewell(listener, &listener->ears);
     tribi_grpc_owner_done(&listener->owner);
     tribi_unix_file_remove(&listener->bound.file);
     if (listener->bound.fd >= 0)
