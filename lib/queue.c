@@ -261,7 +261,7 @@ static int turn_back(struct trib_queue *queue, int rc)
 
 int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
 {
-    struct tribi_slot *slot;
+    struct tribi_ring_slot *slot;
     int rc = check_push(queue, view, err);
 
     if (rc != TRIB_OK)

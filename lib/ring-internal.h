@@ -11,32 +11,32 @@ enum {
     TRIBI_RING_AHEAD = 8 /* entries between fetching what another thread wrote and using it */
 };
 
-struct tribi_slot {
+struct tribi_ring_slot {
     struct trib_view view;
     unsigned flags;
 };
 
-struct tribi_segment {
-    struct tribi_segment *next; /* published together with the first slot behind it; of a spare one: the next spare one */
+struct tribi_ring_segment {
+    struct tribi_ring_segment *next; /* published together with the first slot behind it; of a spare one: the next spare one */
     unsigned spares;            /* of a spare one: how many there are from here */
-    struct tribi_slot slots[TRIBI_RING_SEGMENT];
+    struct tribi_ring_slot slots[TRIBI_RING_SEGMENT];
 };
 
 /* What the two ends write lies on cache lines of its own. */
 struct tribi_ring {
-    _Atomic(struct tribi_segment *) spare; /* emptied segments on their way back to the producer, who takes them all */
+    _Atomic(struct tribi_ring_segment *) spare; /* emptied segments on their way back to the producer, who takes them all */
 
     char pad1[64];
     atomic_size_t tail; /* entries pushed */
     atomic_size_t bytes_in;
-    struct tribi_segment *tail_segment; /* producer's own from here */
-    struct tribi_segment *unused;       /* what it took of the spare ones */
+    struct tribi_ring_segment *tail_segment; /* producer's own from here */
+    struct tribi_ring_segment *unused;       /* what it took of the spare ones */
     size_t tail_index, pushed;
 
     char pad2[64];
     atomic_size_t head; /* entries popped */
     atomic_size_t bytes_out;
-    struct tribi_segment *head_segment; /* consumer's own from here */
+    struct tribi_ring_segment *head_segment; /* consumer's own from here */
     size_t head_index, popped, known_pushed;
     char pad3[64];
 };
@@ -47,11 +47,11 @@ int tribi_ring_init(struct tribi_ring *ring);
 /* Of an empty ring. */
 void tribi_ring_done(struct tribi_ring *ring);
 
-void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_segment *empty);
+void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_ring_segment *empty);
 bool tribi_ring_grow(struct tribi_ring *ring);
 
 /* What is in the ring was written by another thread: a chunk is fetched some calls before it is popped. */
-static inline void tribi_ring_fetch_ahead(const struct tribi_ring *ring, const struct tribi_slot *slot)
+static inline void tribi_ring_fetch_ahead(const struct tribi_ring *ring, const struct tribi_ring_slot *slot)
 {
     if (ring->known_pushed - ring->popped > TRIBI_RING_AHEAD && ring->head_index + TRIBI_RING_AHEAD <= TRIBI_RING_SEGMENT) {
         tribi_fetch_to_read(slot[TRIBI_RING_AHEAD].view.holder);
@@ -62,7 +62,7 @@ static inline void tribi_ring_fetch_ahead(const struct tribi_ring *ring, const s
 /* Consumer only. */
 static inline bool tribi_ring_pop(struct tribi_ring *ring, struct trib_view *ret_view, unsigned *ret_flags)
 {
-    struct tribi_slot *slot;
+    struct tribi_ring_slot *slot;
 
     if (ring->popped == ring->known_pushed) {
         ring->known_pushed = atomic_load_explicit(&ring->tail, memory_order_acquire);
@@ -70,7 +70,7 @@ static inline bool tribi_ring_pop(struct tribi_ring *ring, struct trib_view *ret
             return false;
     }
     if (ring->head_index == TRIBI_RING_SEGMENT) {
-        struct tribi_segment *empty = ring->head_segment;
+        struct tribi_ring_segment *empty = ring->head_segment;
         ring->head_segment = empty->next;
         ring->head_index = 0;
         tribi_ring_give_back(ring, empty);
@@ -87,7 +87,7 @@ static inline bool tribi_ring_pop(struct tribi_ring *ring, struct trib_view *ret
 }
 
 /* Producer only: a place for the next entry, or NULL without memory. */
-static inline struct tribi_slot *tribi_ring_place(struct tribi_ring *ring)
+static inline struct tribi_ring_slot *tribi_ring_place(struct tribi_ring *ring)
 {
     if (ring->tail_index == TRIBI_RING_SEGMENT && !tribi_ring_grow(ring))
         return NULL;
@@ -96,7 +96,7 @@ static inline struct tribi_slot *tribi_ring_place(struct tribi_ring *ring)
     return &ring->tail_segment->slots[ring->tail_index];
 }
 
-static inline void tribi_ring_publish(struct tribi_ring *ring, const struct tribi_slot *slot)
+static inline void tribi_ring_publish(struct tribi_ring *ring, const struct tribi_ring_slot *slot)
 {
     ring->tail_index++;
     ring->pushed++;

@@ -8,7 +8,7 @@ enum { SPARES_MAX = 32 /* emptied segments that wait for the producer: 128 KiB *
 
 int tribi_ring_init(struct tribi_ring *ring)
 {
-    struct tribi_segment *segment = trib_alloc(sizeof(*segment));
+    struct tribi_ring_segment *segment = trib_alloc(sizeof(*segment));
 
     if (segment == NULL)
         return TRIB_ERR_NOMEM;
@@ -16,10 +16,10 @@ int tribi_ring_init(struct tribi_ring *ring)
     return TRIB_OK;
 }
 
-static void free_segments(struct tribi_segment *segment)
+static void free_segments(struct tribi_ring_segment *segment)
 {
     while (segment != NULL) {
-        struct tribi_segment *next = segment->next;
+        struct tribi_ring_segment *next = segment->next;
         trib_free(segment);
         segment = next;
     }
@@ -33,7 +33,7 @@ void tribi_ring_done(struct tribi_ring *ring)
 }
 
 /* Only the consumer adds, and the producer takes all: a spare one that is still there has its number. */
-void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_segment *empty)
+void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_ring_segment *empty)
 {
     empty->next = atomic_load_explicit(&ring->spare, memory_order_acquire);
     do {
@@ -45,9 +45,9 @@ void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_segment *empty)
     } while (!atomic_compare_exchange_strong_explicit(&ring->spare, &empty->next, empty, memory_order_acq_rel, memory_order_acquire));
 }
 
-static struct tribi_segment *unused_segment(struct tribi_ring *ring)
+static struct tribi_ring_segment *unused_segment(struct tribi_ring *ring)
 {
-    struct tribi_segment *segment = ring->unused;
+    struct tribi_ring_segment *segment = ring->unused;
 
     if (segment == NULL)
         segment = atomic_exchange_explicit(&ring->spare, NULL, memory_order_acq_rel);
@@ -59,7 +59,7 @@ static struct tribi_segment *unused_segment(struct tribi_ring *ring)
 
 bool tribi_ring_grow(struct tribi_ring *ring)
 {
-    struct tribi_segment *next = unused_segment(ring);
+    struct tribi_ring_segment *next = unused_segment(ring);
 
     if (next == NULL)
         return false;

@@ -138,7 +138,7 @@ static int send_segment(struct trib_writer *writer)
 {
     struct tribi_segment *segment = &writer->segments[writer->segment_first];
     bool more = writer->segment_first < writer->segment_last && sendable(segment + 1);
-    struct trib_send send = { sizeof(send), writer->pieces + writer->first, segment->pieces,
+    struct trib_send send = { sizeof(send), segment->pieces > 0 ? writer->pieces + writer->first : NULL, segment->pieces,
                               segment->flags | (more ? TRIB_SEND_MORE : 0), segment->size, TRIB_NOWAIT };
     size_t pending = writer->pending;
     size_t taken = 0;

@@ -61,7 +61,7 @@ static struct trib_spark_pair *read_map(struct trib_spark_pair *at, void *entrie
     }
     *ret_pairs = at;
     *ret_count = count;
-    return at + count;
+    return count > 0 ? at + count : at; /* at may be NULL */
 }
 
 static void read_maps(struct tribi_udf_init *init, const TribiPb__Init *message)
