@@ -403,6 +403,29 @@ START_TEST(test_initial_window_changes)
 }
 END_TEST
 
+/* A peer that lets a byte or two come gets them, and nothing spins meanwhile. */
+START_TEST(test_tiny_window)
+{
+    uint8_t *bytes = message(100);
+
+    balance_setup();
+    start(0, 0, 0);
+    meet();
+    put_setting(4, (uint32_t)_i);
+    begin(1, "/test/Echo");
+    send_data(1, bytes, 105);
+    barrier();
+    barrier();
+    ck_assert_uint_eq(peer.data, _i);
+    put_setting(4, 65535);
+    barrier();
+    barrier();
+    ck_assert_uint_eq(peer.data, 105);
+    free(bytes);
+    part();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gRPC's flow control");
@@ -416,6 +439,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_deaf_handler, 0, 2);
     tcase_add_test(tcase, test_bound_on_the_sum);
     tcase_add_test(tcase, test_initial_window_changes);
+    tcase_add_loop_test(tcase, test_tiny_window, 1, 6);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -104,7 +104,7 @@ size_t tribi_grpc_pieces_fit(const struct tribi_grpc_pieces *pieces, size_t most
             cut = bytes;
         bytes += piece->view.len;
     }
-    return cut >= most / 4 ? cut : most;
+    return cut > 0 && cut >= most / 4 ? cut : most;
 }
 
 void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces)
