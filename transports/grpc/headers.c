@@ -24,8 +24,10 @@ static bool block_init(struct block *block, const struct tribi_grpc_metadata *me
 {
     *block = (struct block){ .capacity = FIXED_MAX + metadata->count };
     block->nv = trib_alloc(block->capacity * sizeof(*block->nv) + metadata->count * sizeof(char *));
+    if (block->nv == NULL)
+        return false;
     block->encoded = (char **)(void *)(block->nv + block->capacity);
-    return block->nv != NULL;
+    return true;
 }
 
 static void block_done(struct block *block)

@@ -125,6 +125,7 @@ static void note_failure(struct trib_grpc_call *stream, int code, int status, co
     trib_error_set(&stream->failure, code, 0, "gRPC %s: %s", stream->path != NULL ? stream->path : "call", text);
     if (stream->grpc_status < 0) {
         stream->grpc_status = status;
+        trib_free(stream->grpc_message); /* of a peer that sent one without a status */
         stream->grpc_message = trib_strdup(text);
     }
     tribi_grpc_notify(stream, TRIB_READABLE);
