@@ -212,7 +212,7 @@ static void on_execute(struct trib_grpc_call *call, void *arg)
     struct trib_worker *worker = arg;
     char text[96];
 
-    if (worker->closing) {
+    if (atomic_load(&worker->stop_at) != TRIBI_NOT_STOPPED) { /* from when the shutdown was answered, not from when it begins */
         tribi_manage_refuse(worker, call, TRIB_GRPC_UNAVAILABLE, "the worker is shutting down");
     } else if (worker->session_count >= worker->options.sessions) {
         snprintf(text, sizeof(text), "%zu sessions are in flight, which is all that are allowed", worker->session_count);
