@@ -1,6 +1,7 @@
 /* The threads of UDFs: a bounded number, each with one session at a time, and the line of sessions that wait for one. */
 #include "worker-internal.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 static void name_thread(unsigned number)
@@ -56,11 +57,16 @@ static void *udf_thread(void *arg)
     return NULL;
 }
 
-/* Under the lock. */
+/* Under the lock. Signals are the process's own affair: none of its handlers runs in the middle of a UDF, or beside itself. */
 static int start_thread(struct trib_worker *worker)
 {
-    int rc = pthread_create(&worker->threads[worker->thread_count], NULL, udf_thread, worker);
+    sigset_t all, before;
+    int rc;
 
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&worker->threads[worker->thread_count], NULL, udf_thread, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0) {
         worker->thread_count++;
         atomic_fetch_add(&worker->totals.threads, 1);

@@ -9,9 +9,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, TICK_MS = 20, SETTLE_MS = 10000, STALL_MS = 600000 };
+enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, TICK_MS = 20, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000 };
 #define CONTROL_LIMIT ((size_t)16 << 20)
 #define PAYLOAD_LIMIT ((size_t)256 << 20)
 #define FRAME_LIMIT ((size_t)256 << 20)
@@ -344,6 +345,19 @@ int trib_worker_listen(struct trib_worker *worker, const char *uri, const char *
     return trib_grpc_server_listen(worker->server, uri, ret_address, err);
 }
 
+/* UDFs that were told to return do so in a moment; how many have not. */
+static uint64_t wait_for_udfs(struct trib_worker *worker)
+{
+    const struct timespec moment = {0, 1000000};
+    uint64_t running = atomic_load(&worker->totals.running);
+
+    for (int i = 0; running > 0 && i < RETURN_MS; i++) {
+        nanosleep(&moment, NULL);
+        running = atomic_load(&worker->totals.running);
+    }
+    return running;
+}
+
 int trib_worker_run(struct trib_worker *worker, struct trib_error *err)
 {
     uint64_t running;
@@ -353,7 +367,7 @@ int trib_worker_run(struct trib_worker *worker, struct trib_error *err)
     while (!worker->ended)
         if (event_base_loop(worker->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
             return trib_error_set(err, TRIB_ERR_IO, errno, "run a worker: its event_base failed");
-    running = atomic_load(&worker->totals.running);
+    running = wait_for_udfs(worker);
     if (running > 0)
         return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "run a worker: it has ended, but %llu UDFs have not returned", (unsigned long long)running);
     return TRIB_OK;
