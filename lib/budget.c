@@ -120,6 +120,7 @@ static bool own(struct trib_budget *budget)
 
 static void tell(struct trib_budget *budget)
 {
+    atomic_thread_fence(memory_order_seq_cst); /* what was released is seen by whom fn finds waiting no more */
     pthread_mutex_lock(&budget->lock);
     for (struct tribi_budget_watch *watch = budget->watches; watch != NULL; watch = watch->next)
         watch->fn(watch->arg);

@@ -163,19 +163,22 @@ static void grant(struct trib_grpc_call *stream, size_t open, size_t target)
 void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
 {
     struct tribi_grpc_conn *conn = stream->conn;
-    size_t high = conn->options.budget, held = held_now(stream), open, room, target, least;
+    size_t high = conn->options.budget, held, open, room, target, least;
     size_t goal = MIN(MAX(conn->flow.goal, conn->settings.window), high);
 
     if (stream->remote_end || stream->closed || stream->id == 0 || conn->lost || stream->ignores)
         return;
     stream->reads = true;
+    atomic_store(&stream->credit->thirsty, true); /* first: what is released from here on is told, what was before is seen */
+    held = held_now(stream);
     open = note_open(stream);
     room = held < high ? high - held : 0;
     if (wanted > 0 && room < TRIBI_GRPC_WINDOW_QUANTUM)
         room = MIN(TRIBI_GRPC_WINDOW_QUANTUM, high);
     target = MIN(MAX(MIN(room, goal), wanted), INT32_MAX / 4);
     least = MIN(goal / 4, LEAST_MAX);
-    atomic_store(&stream->credit->thirsty, room < goal && open < goal);
+    if (room >= goal || open >= goal)
+        atomic_store(&stream->credit->thirsty, false);
     if (target > open && (target - open >= least || wanted > open))
         grant(stream, open, target);
 }
