@@ -18,6 +18,9 @@ struct tribi_unix_address {
 /* The address of a URI. TRIB_ERR_USAGE: empty, or too long. */
 int tribi_unix_address(const struct trib_uri *uri, struct tribi_unix_address *ret_address, struct trib_error *err);
 
+/* The URI of an address, what is special in a path percent-encoded; `prefix` is the scheme with its colon. NULL: no memory. trib_free() it. */
+char *tribi_unix_uri(const char *prefix, const struct tribi_unix_address *address);
+
 /* A socket of ours, or -1 and errno. */
 int tribi_unix_socket(int flags);
 

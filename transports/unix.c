@@ -1,9 +1,11 @@
 /* unix: channels between processes of one machine. */
 #include "unix-internal.h"
 
+#include <tributary/alloc.h>
 #include <tributary/fd.h>
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -31,6 +33,31 @@ int tribi_unix_address(const struct trib_uri *uri, struct tribi_unix_address *re
     address.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (address.abstract ? 0 : 1));
     *ret_address = address;
     return TRIB_OK;
+}
+
+char *tribi_unix_uri(const char *prefix, const struct tribi_unix_address *address)
+{
+    const char *path = address->name.sun_path;
+    size_t len = address->len - offsetof(struct sockaddr_un, sun_path), n = strlen(prefix);
+    char *text;
+
+    if (!address->abstract)
+        len = strnlen(path, len);
+    text = trib_alloc(n + 3 * len + 1);
+    if (text == NULL)
+        return NULL;
+    memcpy(text, prefix, n);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)path[i];
+        if (i == 0 && address->abstract)
+            text[n++] = '@';
+        else if (c == '?' || c == '%' || c == '#' || c <= ' ' || c >= 0x7f)
+            n += (size_t)snprintf(text + n, 4, "%%%02X", c);
+        else
+            text[n++] = (char)c;
+    }
+    text[n] = '\0';
+    return text;
 }
 
 int tribi_unix_socket(int flags)

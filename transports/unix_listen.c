@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -200,33 +199,6 @@ static const struct trib_listener_ops unix_listener_ops = {
 
 /* ---- Opening -------------------------------------------------------------------------------------------------- */
 
-/* What a path looks like in a URI. */
-static char *address_uri(const struct tribi_unix_address *address)
-{
-    static const char prefix[] = "unix:";
-    const char *path = address->name.sun_path;
-    size_t len = address->len - offsetof(struct sockaddr_un, sun_path), n = sizeof(prefix) - 1;
-    char *text;
-
-    if (!address->abstract)
-        len = strnlen(path, len);
-    text = trib_alloc(sizeof(prefix) + 3 * len);
-    if (text == NULL)
-        return NULL;
-    memcpy(text, prefix, sizeof(prefix));
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)path[i];
-        if (i == 0 && address->abstract)
-            text[n++] = '@';
-        else if (c == '?' || c == '%' || c == '#' || c <= ' ' || c >= 0x7f)
-            n += (size_t)snprintf(text + n, 4, "%%%02X", c);
-        else
-            text[n++] = (char)c;
-    }
-    text[n] = '\0';
-    return text;
-}
-
 static int new_listener(const struct trib_channel_options *options, struct unix_listener **ret_listener, struct trib_error *err)
 {
     struct unix_listener *listener;
@@ -274,7 +246,7 @@ static int start(struct unix_listener *listener, const struct trib_uri *uri, str
         rc = tribi_unix_address(uri, &address, err);
     if (rc != TRIB_OK)
         return rc;
-    listener->address = address_uri(&address);
+    listener->address = tribi_unix_uri("unix:", &address);
     if (listener->address == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", trib_uri_text(uri));
     listener->fd = tribi_unix_socket(SOCK_NONBLOCK);
@@ -329,7 +301,7 @@ static int adopt(struct unix_listener *listener, int fd, struct trib_error *err)
     if (rc != TRIB_OK)
         return rc;
     if (address.len > offsetof(struct sockaddr_un, sun_path)) {
-        listener->address = address_uri(&address);
+        listener->address = tribi_unix_uri("unix:", &address);
         if (listener->address == NULL)
             return trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen with descriptor %d: no memory", fd);
     }

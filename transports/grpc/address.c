@@ -146,34 +146,6 @@ int tribi_grpc_connect_to(const struct trib_uri *uri, const struct trib_channel_
 
 /* ---- Listening ------------------------------------------------------------------------------------------------------ */
 
-/* What a path looks like in a URI. */
-static char *local_uri(const struct tribi_unix_address *address)
-{
-    static const char prefix[] = "grpc+unix:";
-    const char *path = address->name.sun_path;
-    size_t len = address->len - offsetof(struct sockaddr_un, sun_path), n = sizeof(prefix) - 1;
-    char *text;
-
-    if (!address->abstract)
-        len = strnlen(path, len);
-    text = trib_alloc(sizeof(prefix) + 3 * len);
-    if (text == NULL)
-        return NULL;
-    memcpy(text, prefix, sizeof(prefix));
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)path[i];
-
-        if (i == 0 && address->abstract)
-            text[n++] = '@';
-        else if (c == '?' || c == '%' || c == '#' || c <= ' ' || c >= 0x7f)
-            n += (size_t)snprintf(text + n, 4, "%%%02X", c);
-        else
-            text[n++] = (char)c;
-    }
-    text[n] = '\0';
-    return text;
-}
-
 static char *tcp_uri(int fd)
 {
     struct sockaddr_storage name = { 0 };
@@ -226,7 +198,7 @@ int tribi_grpc_bind_to(const struct trib_uri *uri, struct tribi_grpc_bound *ret_
     fcntl(bound.fd, F_SETFL, fcntl(bound.fd, F_GETFL) | O_NONBLOCK);
     rc = listen_at(&address, &bound, (mode_t)mode, (int)backlog, trib_uri_text(uri), err);
     if (rc == TRIB_OK) {
-        bound.address = address.local ? local_uri(&address.named) : tcp_uri(bound.fd);
+        bound.address = address.local ? tribi_unix_uri("grpc+unix:", &address.named) : tcp_uri(bound.fd);
         if (bound.address == NULL)
             rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", trib_uri_text(uri));
     }
