@@ -10,6 +10,11 @@ bool tribi_alloc_maps(void);
 /* As trib_alloc, but not zeroed: for payload, which is about to be overwritten. */
 void *tribi_alloc_raw(size_t size);
 
+/* small.c: malloc() and free() with the small blocks that this thread let go at hand. */
+void *tribi_small_alloc(size_t size, bool zeroed);
+void tribi_small_free(void *memory);
+void tribi_small_trim(void); /* those of this thread go back to malloc() */
+
 /* Nobody replaced malloc(). */
 bool tribi_alloc_is_malloc(void);
 

@@ -10,13 +10,13 @@
 static void *default_allocate(void *arg, size_t size)
 {
     (void)arg;
-    return malloc(size);
+    return tribi_small_alloc(size, false);
 }
 
 static void default_release(void *arg, void *memory)
 {
     (void)arg;
-    free(memory);
+    tribi_small_free(memory);
 }
 
 static const struct trib_allocator default_allocator = { sizeof(default_allocator), default_allocate, default_release, NULL, true };
@@ -53,9 +53,8 @@ void *trib_alloc(size_t size)
 {
     void *memory;
 
-    /* calloc knows which of its pages are zero already. */
     if (current.allocate == default_allocate)
-        return calloc(1, size != 0 ? size : 1);
+        return tribi_small_alloc(size != 0 ? size : 1, true);
     memory = tribi_alloc_raw(size);
     if (memory != NULL)
         memset(memory, 0, size);

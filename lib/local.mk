@@ -1,7 +1,7 @@
 # The core, and libtributary: the core and the transports behind a symbol map.
 noinst_LTLIBRARIES += libtributary-core.la
 libtributary_core_la_SOURCES = \
-	lib/alloc-internal.h lib/alloc.c \
+	lib/alloc-internal.h lib/alloc.c lib/small.c \
 	lib/budget.c \
 	lib/channel-internal.h lib/channel.c \
 	lib/chunk-internal.h lib/chunk.c lib/header.c lib/pool.c \

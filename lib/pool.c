@@ -285,6 +285,7 @@ void trib_pool_trim(void)
     list = take_idle(INT64_MAX);
     pthread_mutex_unlock(&pool.lock);
     give_back_all(list);
+    tribi_small_trim();
 }
 
 void trib_pool_stats(struct trib_pool_stats *ret_stats)

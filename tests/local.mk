@@ -66,6 +66,7 @@ unit_tests += \
 libtributary_support_la_SOURCES += tests/support/fake_channel.c tests/support/fake_channel.h
 unit_tests += \
 	tests/test_alloc \
+	tests/test_small \
 	tests/test_channel \
 	tests/test_chunk_listen \
 	tests/test_chunk_transport \
