@@ -113,13 +113,15 @@ static int64_t deadline_of(const struct trib_writer *writer)
 
 static int offer(struct trib_writer *writer, struct trib_send *send, size_t *ret_taken)
 {
+    bool probed = writer->by_reference || (send->flags & TRIB_SEND_MORE) != 0;
     int64_t deadline = deadline_of(writer);
     int64_t begin;
     int code;
 
     writer->error.code = 0;
-    /* Where references move, two looks at the clock would double the cost: only the waiting is timed. */
-    if (writer->by_reference) {
+    /* Where references move, or another send follows for which these bytes may be held back, two looks at the clock would double the
+     * cost: only the waiting is timed. */
+    if (probed) {
         send->deadline = TRIB_NOWAIT;
         code = trib_channel_send(writer->channel, send, ret_taken, &writer->error);
         writer->stats.waits += code == TRIB_AGAIN;
@@ -130,7 +132,7 @@ static int offer(struct trib_writer *writer, struct trib_send *send, size_t *ret
     begin = trib_now();
     code = trib_channel_send(writer->channel, send, ret_taken, &writer->error);
     writer->stats.blocked_ns += trib_now() - begin;
-    writer->stats.waits += !writer->by_reference && (code == TRIB_AGAIN || code == TRIB_ERR_TIMEOUT);
+    writer->stats.waits += !probed && (code == TRIB_AGAIN || code == TRIB_ERR_TIMEOUT);
     return code;
 }
 
