@@ -197,7 +197,7 @@ static int grpc_recv(void *self, const struct trib_want *want, struct trib_view 
     rc = receive(stream, want, ret_view, ret_flags, &waited, err);
     if (rc == TRIB_OK && stream->in.count == 0)
         tribi_grpc_stream_grant(stream, 0);
-    if (!tribi_grpc_gathers(conn) && nghttp2_session_want_write(conn->session) && !conn->lost)
+    if (!conn->quiet && !conn->lost && !tribi_grpc_gathers(conn))
         tribi_grpc_flush(conn);
     if (waited)
         tribi_grpc_hand_over(conn);
@@ -249,7 +249,7 @@ static int finish_some(struct trib_grpc_call *stream, int status, const char *te
                 end_request(stream, status, text);
         }
         tribi_grpc_flush_later(conn);
-        if (stream->out.end_queued && (conn->out_sent >= stream->out.end_at || (conn->base_owned && tribi_grpc_gathers(conn))))
+        if (stream->out.end_queued && (conn->out_sent >= stream->out.end_at || tribi_grpc_gathers(conn)))
             return TRIB_OK;
         if (conn->lost || conn->out_broken || stream->closed)
             return stream->out.end_queued ? TRIB_OK : trib_error_set(err, TRIB_ERR_CLOSED, 0, "finish gRPC %s: the peer has gone", stream->path);

@@ -86,7 +86,7 @@ static void keep_alive(struct tribi_grpc_conn *conn, int64_t now)
         clock->asked = false;
         clock->ping_at = now + ms(conn->settings.keepalive_ms);
     } else if (!clock->asked) {
-        nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, alive_ping);
+        nghttp2_submit_ping(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, alive_ping);
         tribi_grpc_flush(conn);
         clock->asked = true;
         clock->ping_at = now + ms(conn->settings.keepalive_timeout_ms);
@@ -153,9 +153,9 @@ void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what)
 {
     if (conn->hostile)
         return;
-    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
+    nghttp2_submit_goaway(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session),
                           NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)what, strlen(what));
-    nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    nghttp2_session_terminate_session(tribi_grpc_stirred(conn), NGHTTP2_ENHANCE_YOUR_CALM);
     conn->going_away = true;
     conn->hostile = true;
     conn->clock.goodbye_at = trib_now() + ms(GOODBYE_MS); /* so long it may take to read that */
@@ -173,9 +173,9 @@ void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn)
     }
     conn->draining = true;
     conn->clock.goodbye_at = trib_now() + ms(GOODBYE_MS);
-    nghttp2_submit_shutdown_notice(conn->session);
+    nghttp2_submit_shutdown_notice(tribi_grpc_stirred(conn));
     tribi_grpc_flush(conn); /* libnghttp2 puts PINGs in front of all else, and the answer to this one is to say that the notice has come */
-    nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, goodbye_ping);
+    nghttp2_submit_ping(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, goodbye_ping);
     tribi_grpc_flush(conn);
     tribi_grpc_clock_arm(conn);
 }

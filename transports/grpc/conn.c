@@ -67,18 +67,25 @@ void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno,
     tribi_grpc_ring(conn);
 }
 
+bool tribi_grpc_noted(struct tribi_grpc_conn *conn, int submitted)
+{
+    if (submitted == NGHTTP2_ERR_NOMEM)
+        tribi_grpc_conn_fail(conn, TRIB_ERR_NOMEM, 0, "no memory");
+    return submitted == 0;
+}
+
 void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code)
 {
     if (conn->going_away || conn->lost)
         return;
     conn->going_away = true;
-    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session), code, NULL, 0);
+    nghttp2_submit_goaway(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn->session), code, NULL, 0);
 }
 
 /* A session that has nothing to say and wants to hear nothing has ended: by a protocol error, or after the last stream. */
 void tribi_grpc_settle(struct tribi_grpc_conn *conn)
 {
-    if (conn->lost || nghttp2_session_want_read(conn->session) || nghttp2_session_want_write(conn->session) || conn->out.bytes > 0)
+    if (conn->lost || !conn->quiet || conn->out.bytes > 0 || nghttp2_session_want_read(conn->session) || nghttp2_session_want_write(conn->session))
         return;
     conn->finished = true;
     if (conn->hostile || conn->stream_count > 0)

@@ -141,16 +141,19 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
         tribi_grpc_flush(conn); /* a release that found none */
     }
     polled[1].fd = conn->wake.fd;
-    if (conn->out.bytes > 0 && !conn->out_broken)
-        polled[0].events |= POLLOUT;
     conn->driving = true;
     conn->driver = side;
+    if (tribi_grpc_falls_asleep(conn))
+        tribi_grpc_flush(conn);
+    if (conn->out.bytes > 0 && !conn->out_broken)
+        polled[0].events |= POLLOUT;
     pthread_mutex_unlock(&conn->lock);
     n = ppoll(polled, 2, tribi_time_left(due < deadline ? due : deadline, &room), NULL);
     failed = errno;
     pthread_mutex_lock(&conn->lock);
     conn->driving = false;
     conn->driver = NULL;
+    tribi_grpc_falls_asleep(conn);
     if (conn->rung || polled[1].revents != 0) {
         conn->rung = false;
         clear(&conn->wake);
@@ -165,8 +168,10 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
         return timed_out(err);
     if (n < 0)
         return failed == EINTR ? TRIB_OK : trib_error_set(err, TRIB_ERR_IO, failed, "poll a gRPC connection");
-    if ((polled[0].revents & POLLOUT) != 0)
+    if ((polled[0].revents & POLLOUT) != 0) {
+        conn->writable_added = false;
         tribi_grpc_flush(conn);
+    }
     if ((polled[0].revents & ~POLLOUT) != 0)
         tribi_grpc_pump(conn);
     return TRIB_OK;
@@ -201,7 +206,7 @@ int tribi_grpc_wait(struct tribi_grpc_side *side, int64_t deadline, struct trib_
     struct tribi_grpc_conn *conn = side->stream->conn;
 
     side->stream->waits++;
-    if (nghttp2_session_want_write(conn->session))
+    if (!conn->quiet)
         tribi_grpc_flush(conn);
     if (conn->driving || tribi_grpc_base_drives(conn) || conn->lost)
         return sleep_on(side, deadline, err);
@@ -260,6 +265,7 @@ static struct tribi_grpc_conn *enter(void *arg)
     conn->base_thread = pthread_self();
     conn->refs++;
     conn->handling = true;
+    tribi_grpc_falls_asleep(conn);
     return conn;
 }
 
@@ -269,6 +275,7 @@ static void leave(struct tribi_grpc_conn *conn)
     tribi_grpc_settle(conn);
     dispatch(conn);
     conn->handling = false;
+    tribi_grpc_falls_asleep(conn);
     tribi_grpc_flush(conn);
     tribi_grpc_settle(conn);
     if (conn->lost && conn->readable != NULL)
@@ -376,6 +383,7 @@ void tribi_grpc_unbind(struct tribi_grpc_conn *conn)
     drop_event(&conn->woken);
     conn->writable_added = false;
     conn->base = NULL;
+    tribi_grpc_falls_asleep(conn);
     tribi_grpc_poke_lock(conn->poke);
     tribi_wake_done(&conn->bell);
     tribi_grpc_poke_unlock(conn->poke);
@@ -403,6 +411,8 @@ int tribi_grpc_bind(struct tribi_grpc_conn *conn, struct event_base *base, struc
     conn->woken = make_event(base, conn->bell.fd, EV_READ | EV_PERSIST, on_bell, conn);
     if (conn->readable != NULL && conn->writable != NULL && conn->woken != NULL &&
         (conn->lost || event_add(conn->readable, NULL) == 0) && event_add(conn->woken, NULL) == 0) {
+        if (tribi_grpc_falls_asleep(conn))
+            tribi_grpc_ring(conn);
         tribi_grpc_want_out(conn);
         tribi_grpc_clock_arm(conn);
         return TRIB_OK;

@@ -51,11 +51,29 @@ struct tribi_grpc_pieces {
     size_t bytes;
 };
 
-int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, size_t extra);
-struct tribi_grpc_piece *tribi_grpc_pieces_at(const struct tribi_grpc_pieces *pieces, size_t index);
-void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_piece piece); /* after reserve */
-void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes);                    /* from the front; lets go */
-struct tribi_grpc_piece tribi_grpc_pieces_shift(struct tribi_grpc_pieces *pieces, size_t most); /* the same, but the caller has the reference */
+static inline struct tribi_grpc_piece *tribi_grpc_pieces_at(const struct tribi_grpc_pieces *pieces, size_t index)
+{
+    return &pieces->ring[(pieces->first + index) & (pieces->capacity - 1)];
+}
+
+int tribi_grpc_pieces_grow(struct tribi_grpc_pieces *pieces, size_t extra);
+static inline int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, size_t extra)
+{
+    return pieces->capacity - pieces->count >= extra ? TRIB_OK : tribi_grpc_pieces_grow(pieces, extra);
+}
+
+/* After reserve. */
+static inline void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, const struct tribi_grpc_piece *piece)
+{
+    pieces->bytes += piece->view.len;
+    *tribi_grpc_pieces_at(pieces, pieces->count++) = *piece;
+}
+
+void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes); /* from the front; lets go */
+/* Makes the last piece longer where that is nobody's and these bytes go on where it ends; else as push. Takes the reference. */
+void tribi_grpc_pieces_extend(struct tribi_grpc_pieces *pieces, struct trib_view view);
+/* The first `bytes` go over to the end of another ring, after reserve there; returns how many pieces of an owner that made. */
+size_t tribi_grpc_pieces_move(struct tribi_grpc_pieces *pieces, size_t bytes, struct tribi_grpc_pieces *to);
 size_t tribi_grpc_pieces_fit(const struct tribi_grpc_pieces *pieces, size_t most); /* bytes, cut between two messages if that is not much less */
 void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces);
 
@@ -158,6 +176,7 @@ struct trib_grpc_call {
     struct tribi_grpc_credit *credit;
     bool reads;                   /* somebody does: the window is given back */
     size_t extra;                 /* that the window is open beyond the first one */
+    size_t open, since;           /* how far it was open at the last look, and what came since */
     struct trib_grpc_call *next, **link; /* of the connection */
     struct tribi_grpc_side sides[TRIBI_GRPC_SIDES];        /* by enum trib_direction */
     struct tribi_grpc_in in;
@@ -271,6 +290,7 @@ struct tribi_grpc_conn {
     uint64_t out_queued, out_sent;
     bool out_broken;
     bool pumping;
+    bool quiet; /* HTTP/2 had nothing more to say, and was told nothing since */
     unsigned ends_waiting;
 
     /* state */
@@ -314,12 +334,21 @@ struct tribi_grpc_conn {
     uint64_t calls_in, calls_out;
 };
 
+/* The session, for a call after which HTTP/2 may have something to say. */
+static inline nghttp2_session *tribi_grpc_stirred(struct tribi_grpc_conn *conn)
+{
+    conn->quiet = false;
+    return conn->session;
+}
+
 /* conn.c: life */
 int tribi_grpc_conn_new(int fd, bool server, const struct trib_channel_ops *ops, const struct trib_channel_options *options,
                         struct tribi_grpc_conn **ret_conn, struct trib_error *err);
 void tribi_grpc_conn_ref(struct tribi_grpc_conn *conn);            /* under the lock */
 void tribi_grpc_conn_unref_unlock(struct tribi_grpc_conn *conn);   /* under the lock, which is given back; the last one closes */
 void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno, const char *why); /* under the lock */
+/* What HTTP/2 was told, and could not note for want of memory, would be missing for ever: then the connection fails. */
+bool tribi_grpc_noted(struct tribi_grpc_conn *conn, int submitted);
 void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code);
 void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn);           /* GOAWAY in two steps: what the peer began meanwhile is served */
 void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what); /* GOAWAY with ENHANCE_YOUR_CALM; the end */
@@ -359,12 +388,15 @@ void tribi_grpc_place_drop(struct trib_grpc_call *stream);
 /* out.c, under the lock */
 void tribi_grpc_flush(struct tribi_grpc_conn *conn);
 void tribi_grpc_flush_later(struct tribi_grpc_conn *conn); /* where others will send soon, only frames are made */
+/* Room for len bytes, which whoever filled it takes with _small_taken(): the view has a reference. */
+uint8_t *tribi_grpc_small_room(struct tribi_grpc_conn *conn, size_t len);
+struct trib_view tribi_grpc_small_taken(struct tribi_grpc_conn *conn, size_t len);
 int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len, struct trib_view *ret_view);
 void tribi_grpc_disown(struct tribi_grpc_conn *conn, struct trib_grpc_call *stream);
 
 /* window.c, under the lock but for _released */
 void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted);
-void tribi_grpc_stream_received(struct trib_grpc_call *stream); /* bytes of its window */
+void tribi_grpc_stream_received(struct trib_grpc_call *stream, size_t len); /* bytes of its window */
 void tribi_grpc_stream_shut(struct trib_grpc_call *stream);     /* nothing more may come */
 void tribi_grpc_flow_received(struct tribi_grpc_conn *conn, size_t len);
 bool tribi_grpc_flow_answered(struct tribi_grpc_conn *conn, const uint8_t *opaque); /* a PING's answer: was it ours? */
@@ -372,6 +404,8 @@ struct tribi_grpc_credit *tribi_grpc_credit_new(struct tribi_grpc_poke *poke);
 void tribi_grpc_credit_unref(struct tribi_grpc_credit *credit);
 void tribi_grpc_credit_released(void *credit);                   /* any thread: less is held */
 void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn);
+/* To be called when `driving`, `base` or `handling` has changed. True: something was released that nobody has looked at yet. */
+bool tribi_grpc_falls_asleep(struct tribi_grpc_conn *conn);
 struct tribi_grpc_poke *tribi_grpc_poke_new(const struct tribi_wake *wake, const struct tribi_wake *bell);
 void tribi_grpc_poke_end(struct tribi_grpc_poke *poke);          /* the connection goes */
 void tribi_grpc_poke_lock(struct tribi_grpc_poke *poke);         /* while the descriptors of the two change */

@@ -90,7 +90,7 @@ int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *path, c
             put(&block, "grpc-timeout", timeout);
         }
         if (put_metadata(&block, &stream->response) == 0)
-            id = nghttp2_submit_request(stream->conn->session, NULL, block.nv, block.count, &source, stream);
+            id = nghttp2_submit_request(tribi_grpc_stirred(stream->conn), NULL, block.nv, block.count, &source, stream);
         block_done(&block);
     }
     if (id < 0)
@@ -100,13 +100,15 @@ int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *path, c
     return TRIB_OK;
 }
 
-static char *encode_text(const char *text)
+/* *ret_text is NULL where there is none. */
+static bool encode_text(const char *text, char **ret_text)
 {
-    char *encoded = trib_alloc(3 * strlen(text) + 1);
+    size_t len = strlen(text);
 
-    if (encoded != NULL)
-        encoded[tribi_grpc_percent_encode(text, strlen(text), encoded)] = '\0';
-    return encoded;
+    *ret_text = len > 0 ? trib_alloc(3 * len + 1) : NULL;
+    if (*ret_text != NULL)
+        (*ret_text)[tribi_grpc_percent_encode(text, len, *ret_text)] = '\0';
+    return *ret_text != NULL || len == 0;
 }
 
 static void put_response(struct block *block, const struct trib_grpc_call *stream)
@@ -120,9 +122,12 @@ static void put_response(struct block *block, const struct trib_grpc_call *strea
 
 static void put_status(struct block *block, const struct trib_grpc_call *stream, char *number, size_t room, const char *text)
 {
-    snprintf(number, room, "%d", stream->out.status);
+    if (stream->out.status < 0 || stream->out.status > 9)
+        snprintf(number, room, "%d", stream->out.status);
+    else
+        memcpy(number, (char[]){ (char)('0' + stream->out.status), '\0' }, 2);
     put(block, "grpc-status", number);
-    if (text != NULL && text[0] != '\0')
+    if (text != NULL)
         put(block, "grpc-message", text);
 }
 
@@ -131,20 +136,20 @@ int tribi_grpc_submit_response(struct trib_grpc_call *stream, bool trailers_only
     nghttp2_data_provider source = { .source = { .ptr = stream }, .read_callback = tribi_grpc_source };
     const struct tribi_grpc_metadata *metadata = trailers_only && stream->response.count == 0 ? &stream->farewell : &stream->response;
     struct block block;
-    char number[16], *text = encode_text(stream->out.text);
+    char number[16], *text;
     int rc = NGHTTP2_ERR_NOMEM;
 
     /* Metadata for the beginning and for the end cannot share a block: first the one, then the other. */
     if (trailers_only && stream->response.count > 0 && stream->farewell.count > 0)
         trailers_only = false;
     stream->out.submitted = true;
-    if (text != NULL && block_init(&block, metadata)) {
+    if (encode_text(stream->out.text, &text) && block_init(&block, metadata)) {
         put_response(&block, stream);
         if (trailers_only)
             put_status(&block, stream, number, sizeof(number), text);
         rc = put_metadata(&block, metadata);
         if (rc == 0)
-            rc = nghttp2_submit_response(stream->conn->session, stream->id, block.nv, block.count, trailers_only ? NULL : &source);
+            rc = nghttp2_submit_response(tribi_grpc_stirred(stream->conn), stream->id, block.nv, block.count, trailers_only ? NULL : &source);
         block_done(&block);
         if (rc == 0 && !trailers_only && stream->out.finishing)
             rc = tribi_grpc_submit_trailers(stream);
@@ -156,15 +161,15 @@ int tribi_grpc_submit_response(struct trib_grpc_call *stream, bool trailers_only
 int tribi_grpc_submit_trailers(struct trib_grpc_call *stream)
 {
     struct block block;
-    char number[16], *text = encode_text(stream->out.text);
+    char number[16], *text;
     int rc = NGHTTP2_ERR_NOMEM;
 
     stream->out.trailers = true;
-    if (text != NULL && block_init(&block, &stream->farewell)) {
+    if (encode_text(stream->out.text, &text) && block_init(&block, &stream->farewell)) {
         put_status(&block, stream, number, sizeof(number), text);
         rc = put_metadata(&block, &stream->farewell);
         if (rc == 0)
-            rc = nghttp2_submit_trailer(stream->conn->session, stream->id, block.nv, block.count);
+            rc = nghttp2_submit_trailer(tribi_grpc_stirred(stream->conn), stream->id, block.nv, block.count);
         block_done(&block);
     }
     trib_free(text);
@@ -268,8 +273,8 @@ void tribi_grpc_refuse(struct trib_grpc_call *stream)
     stream->out.submitted = stream->out.finishing = true;
     if (tribi_grpc_pieces_reserve(&stream->out.pieces, 1) == TRIB_OK &&
         tribi_grpc_small(stream->conn, text, strlen(text), &piece.view) == TRIB_OK)
-        tribi_grpc_pieces_push(&stream->out.pieces, piece);
-    if (nghttp2_submit_response(stream->conn->session, stream->id, block.nv, block.count, &source) != 0)
+        tribi_grpc_pieces_push(&stream->out.pieces, &piece);
+    if (nghttp2_submit_response(tribi_grpc_stirred(stream->conn), stream->id, block.nv, block.count, &source) != 0)
         tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 }
 

@@ -397,7 +397,7 @@ static int feed(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len, s
     scan(&conn->scan, data, len);
     conn->fed_block = block;
     conn->received += len;
-    n = nghttp2_session_mem_recv(conn->session, data, len);
+    n = nghttp2_session_mem_recv(tribi_grpc_stirred(conn), data, len);
     conn->fed_block = NULL;
     if (n == (ssize_t)len)
         return TRIB_OK;
@@ -468,7 +468,7 @@ static void give_back(struct tribi_grpc_conn *conn)
     int32_t open = nghttp2_session_get_local_window_size(conn->session);
 
     if (open < TRIBI_GRPC_CONNECTION_WINDOW - GIVE_BACK)
-        nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, 0, TRIBI_GRPC_CONNECTION_WINDOW - open);
+        tribi_grpc_noted(conn, nghttp2_submit_window_update(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, 0, TRIBI_GRPC_CONNECTION_WINDOW - open));
 }
 
 static int ended(struct tribi_grpc_conn *conn, int sys_errno)

@@ -10,35 +10,45 @@
 
 enum { SMALL_BLOCK = 8192 - 64, OUT_BYTES = 1 << 20 };
 
-/* copy: frame headers and control frames, a few bytes each, and no payload. */
-int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len, struct trib_view *ret_view)
+uint8_t *tribi_grpc_small_room(struct tribi_grpc_conn *conn, size_t len)
 {
-    size_t size = len > SMALL_BLOCK ? len : SMALL_BLOCK;
-    uint8_t *at;
-
-    if (conn->small != NULL && conn->out.count == 0 && trib_chunk_writable(conn->small) != NULL)
-        conn->small_used = 0;
     if (conn->small == NULL || len > trib_chunk_len(conn->small) - conn->small_used) {
         struct trib_chunk *block;
 
-        if (trib_chunk_new(size, 1, &block, NULL) != TRIB_OK)
-            return TRIB_ERR_NOMEM;
+        if (trib_chunk_new(len > SMALL_BLOCK ? len : SMALL_BLOCK, 1, &block, NULL) != TRIB_OK)
+            return NULL;
         trib_chunk_unref(conn->small);
         conn->small = block;
         conn->small_used = 0;
     }
-    at = (uint8_t *)(uintptr_t)trib_chunk_data(conn->small) + conn->small_used; /* behind what others may look at */
-    memcpy(at, data, len);
+    return (uint8_t *)(uintptr_t)trib_chunk_data(conn->small) + conn->small_used; /* behind what others may look at */
+}
+
+struct trib_view tribi_grpc_small_taken(struct tribi_grpc_conn *conn, size_t len)
+{
+    const uint8_t *at = (const uint8_t *)trib_chunk_data(conn->small) + conn->small_used;
+
     conn->small_used += len;
-    *ret_view = trib_view_retain((struct trib_view){ at, len, conn->small });
+    return (struct trib_view){ at, len, trib_chunk_ref(conn->small) };
+}
+
+/* copy: frame headers and control frames, a few bytes each, and no payload. */
+int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len, struct trib_view *ret_view)
+{
+    uint8_t *at = tribi_grpc_small_room(conn, len);
+
+    if (at == NULL)
+        return TRIB_ERR_NOMEM;
+    memcpy(at, data, len);
+    *ret_view = tribi_grpc_small_taken(conn, len);
     return TRIB_OK;
 }
 
 /* The frames that HTTP/2 writes itself; DATA comes by send_data (session.c), to the same list, in the same order. */
 static void gather(struct tribi_grpc_conn *conn)
 {
-    while (conn->out.count < TRIBI_GRPC_PIECES && conn->out.bytes < OUT_BYTES) {
-        struct tribi_grpc_piece piece = { .owner = NULL };
+    while (!conn->quiet && conn->out.count < TRIBI_GRPC_PIECES && conn->out.bytes < OUT_BYTES) {
+        struct trib_view view;
         const uint8_t *data;
         size_t before = conn->out.bytes;
         ssize_t n = nghttp2_session_mem_send(conn->session, &data);
@@ -47,14 +57,16 @@ static void gather(struct tribi_grpc_conn *conn)
             tribi_grpc_conn_fail(conn, n == NGHTTP2_ERR_NOMEM ? TRIB_ERR_NOMEM : TRIB_ERR_PROTOCOL, 0, nghttp2_strerror((int)n));
             return;
         }
-        if (n == 0 && conn->out.bytes == before)
+        if (n == 0 && conn->out.bytes == before) {
+            conn->quiet = true;
             return;
+        }
         if (n > 0) {
-            if (tribi_grpc_pieces_reserve(&conn->out, 1) != TRIB_OK || tribi_grpc_small(conn, data, (size_t)n, &piece.view) != TRIB_OK) {
+            if (tribi_grpc_pieces_reserve(&conn->out, 1) != TRIB_OK || tribi_grpc_small(conn, data, (size_t)n, &view) != TRIB_OK) {
                 tribi_grpc_conn_fail(conn, TRIB_ERR_NOMEM, 0, "no memory");
                 return;
             }
-            tribi_grpc_pieces_push(&conn->out, piece);
+            tribi_grpc_pieces_extend(&conn->out, view);
             conn->out_queued += (size_t)n;
         }
     }
@@ -118,11 +130,14 @@ void tribi_grpc_flush(struct tribi_grpc_conn *conn)
 
     if (conn->pumping) /* inside a callback of HTTP/2: who called it will send */
         return;
-    conn->pumping = true;
     tribi_grpc_look_for_releases(conn);
+    if (conn->quiet && conn->out.bytes == 0 && conn->ends_waiting == 0)
+        return;
+    conn->pumping = true;
     while (!all && !conn->lost && !conn->out_broken) {
         gather(conn);
-        all = conn->out.bytes == 0 || !send_once(conn);
+        /* While the base waits for room in the socket there is none. */
+        all = conn->out.bytes == 0 || conn->writable_added || !send_once(conn);
     }
     conn->pumping = false;
     if (conn->out.bytes == 0 && conn->small != NULL && trib_chunk_writable(conn->small) != NULL)

@@ -3,13 +3,11 @@
 
 #include <tributary/alloc.h>
 
-int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, size_t extra)
+int tribi_grpc_pieces_grow(struct tribi_grpc_pieces *pieces, size_t extra)
 {
     size_t capacity = pieces->capacity == 0 ? 16 : pieces->capacity;
     struct tribi_grpc_piece *ring;
 
-    if (pieces->capacity - pieces->count >= extra)
-        return TRIB_OK;
     while (capacity - pieces->count < extra)
         capacity *= 2;
     ring = trib_alloc(capacity * sizeof(*ring));
@@ -24,33 +22,6 @@ int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, size_t extra)
     return TRIB_OK;
 }
 
-struct tribi_grpc_piece *tribi_grpc_pieces_at(const struct tribi_grpc_pieces *pieces, size_t index)
-{
-    return &pieces->ring[(pieces->first + index) & (pieces->capacity - 1)];
-}
-
-void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_piece piece)
-{
-    struct tribi_grpc_piece *last = pieces->count > 0 ? tribi_grpc_pieces_at(pieces, pieces->count - 1) : NULL;
-
-    pieces->bytes += piece.view.len;
-    /* Bytes that go on where the last piece ends, of the same holder and owner, make it longer. */
-    if (last != NULL && last->owner == piece.owner && last->view.holder == piece.view.holder && piece.lead == 0 && !piece.begins &&
-        last->view.data + last->view.len == piece.view.data) {
-        last->view.len += piece.view.len;
-        trib_chunk_unref(piece.view.holder);
-        return;
-    }
-    pieces->count++;
-    *tribi_grpc_pieces_at(pieces, pieces->count - 1) = piece;
-}
-
-static void drop_first(struct tribi_grpc_pieces *pieces)
-{
-    pieces->first = (pieces->first + 1) & (pieces->capacity - 1);
-    pieces->count--;
-}
-
 /* The first `bytes` of a piece are no more. */
 static void shorten(struct tribi_grpc_piece *piece, size_t bytes)
 {
@@ -60,35 +31,65 @@ static void shorten(struct tribi_grpc_piece *piece, size_t bytes)
     piece->begins = false;
 }
 
+static void drop_first(struct tribi_grpc_pieces *pieces, size_t count)
+{
+    pieces->first = (pieces->first + count) & (pieces->capacity - 1);
+    pieces->count -= count;
+}
+
 void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes)
 {
+    size_t count = 0;
+
     pieces->bytes -= bytes;
-    while (bytes > 0) {
-        struct tribi_grpc_piece *piece = tribi_grpc_pieces_at(pieces, 0);
+    for (; bytes > 0; count++) {
+        struct tribi_grpc_piece *piece = tribi_grpc_pieces_at(pieces, count);
 
         if (piece->view.len > bytes) {
             shorten(piece, bytes);
-            return;
+            break;
         }
         bytes -= piece->view.len;
         trib_chunk_unref(piece->view.holder);
-        drop_first(pieces);
     }
+    if (count > 0)
+        drop_first(pieces, count);
 }
 
-struct tribi_grpc_piece tribi_grpc_pieces_shift(struct tribi_grpc_pieces *pieces, size_t most)
+void tribi_grpc_pieces_extend(struct tribi_grpc_pieces *pieces, struct trib_view view)
 {
-    struct tribi_grpc_piece *first = tribi_grpc_pieces_at(pieces, 0), piece = *first;
+    struct tribi_grpc_piece *last = pieces->count > 0 ? tribi_grpc_pieces_at(pieces, pieces->count - 1) : NULL;
 
-    if (piece.view.len <= most) {
-        pieces->bytes -= piece.view.len;
-        drop_first(pieces);
-        return piece;
+    if (last != NULL && last->owner == NULL && last->view.holder == view.holder && last->view.data + last->view.len == view.data) {
+        last->view.len += view.len;
+        pieces->bytes += view.len;
+        trib_chunk_unref(view.holder);
+        return;
     }
-    piece.view = trib_view_retain(trib_view_sub(piece.view, 0, most));
-    pieces->bytes -= most;
-    shorten(first, most);
-    return piece;
+    tribi_grpc_pieces_push(pieces, &(struct tribi_grpc_piece){ .view = view });
+}
+
+size_t tribi_grpc_pieces_move(struct tribi_grpc_pieces *pieces, size_t bytes, struct tribi_grpc_pieces *to)
+{
+    size_t count = 0, left = bytes, owned = 0;
+
+    pieces->bytes -= bytes;
+    for (; left > 0; count++) {
+        struct tribi_grpc_piece *first = tribi_grpc_pieces_at(pieces, count), part = *first;
+
+        owned += part.owner != NULL;
+        if (part.view.len > left) {
+            part.view = trib_view_retain(trib_view_sub(part.view, 0, left));
+            shorten(first, left);
+            tribi_grpc_pieces_push(to, &part);
+            break;
+        }
+        left -= part.view.len;
+        tribi_grpc_pieces_push(to, &part);
+    }
+    if (count > 0)
+        drop_first(pieces, count);
+    return owned;
 }
 
 size_t tribi_grpc_pieces_fit(const struct tribi_grpc_pieces *pieces, size_t most)

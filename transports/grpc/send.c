@@ -2,8 +2,9 @@
 #include "transports/grpc/grpc-internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-enum { SMALL = 32, QUEUE_MAX = 64 << 10, COMPRESSED_MAX = 1 << 20 };
+enum { SMALL = 32, SMALL_SUM = 64, QUEUE_MAX = 64 << 10, COMPRESSED_MAX = 1 << 20 };
 
 int tribi_grpc_can_send(struct trib_grpc_call *stream, struct trib_error *err)
 {
@@ -21,22 +22,6 @@ int tribi_grpc_can_send(struct trib_grpc_call *stream, struct trib_error *err)
     return TRIB_OK;
 }
 
-static int begin_message(struct trib_grpc_call *stream, uint64_t size, struct trib_error *err)
-{
-    uint8_t prefix[TRIBI_GRPC_PREFIX] = { 0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size };
-    struct tribi_grpc_piece piece = { .owner = stream, .lead = TRIBI_GRPC_PREFIX, .begins = true };
-
-    if (size > UINT32_MAX)
-        return trib_error_numbers(err, TRIB_ERR_LIMIT, size, UINT32_MAX, "send to gRPC %s: a message has %" PRIu64 " bytes, and gRPC's at most %" PRIu32,
-                                  stream->path, size, UINT32_MAX);
-    if (tribi_grpc_small(stream->conn, prefix, sizeof(prefix), &piece.view) != TRIB_OK)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
-    tribi_grpc_pieces_push(&stream->out.pieces, piece);
-    stream->out.open = size > 0;
-    stream->out.left = size;
-    return TRIB_OK;
-}
-
 static size_t total_of(const struct trib_send *send)
 {
     size_t total = 0;
@@ -46,36 +31,58 @@ static size_t total_of(const struct trib_send *send)
     return total;
 }
 
+/* The prefix of a message, and the first views where they are a few bytes each, in one span; returns how many views that were.
+ * copy: an envelope's bytes, which go on where gRPC's own are, and need no span of their own then */
+static int begin_message(struct trib_grpc_call *stream, uint64_t size, const struct trib_send *send, size_t *ret_views, struct trib_error *err)
+{
+    struct tribi_grpc_piece piece = { .owner = stream, .lead = TRIBI_GRPC_PREFIX, .begins = true };
+    uint8_t *at = tribi_grpc_small_room(stream->conn, TRIBI_GRPC_PREFIX + SMALL_SUM);
+    size_t len = TRIBI_GRPC_PREFIX, views = 0;
+
+    if (size > UINT32_MAX)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, size, UINT32_MAX, "send to gRPC %s: a message has %" PRIu64 " bytes, and gRPC's at most %" PRIu32,
+                                  stream->path, size, UINT32_MAX);
+    if (at == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
+    memcpy(at, (uint8_t[]){ 0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size }, TRIBI_GRPC_PREFIX);
+    for (; views < send->count && send->views[views].len <= SMALL && len + send->views[views].len <= TRIBI_GRPC_PREFIX + SMALL_SUM; views++) {
+        memcpy(at + len, send->views[views].data, send->views[views].len);
+        len += send->views[views].len;
+    }
+    piece.view = tribi_grpc_small_taken(stream->conn, len);
+    tribi_grpc_pieces_push(&stream->out.pieces, &piece);
+    stream->out.left = size;
+    *ret_views = views;
+    return TRIB_OK;
+}
+
 /* What is offered and not in our hands yet gets there, by reference. Bytes outside brackets become a message of what is there. */
 static int commit(struct trib_grpc_call *stream, const struct trib_send *send, size_t total, struct trib_error *err)
 {
     struct tribi_grpc_out *out = &stream->out;
-    size_t skip = (size_t)(out->committed - out->told), left = total - skip;
+    size_t skip = (size_t)(out->committed - out->told), left = total - skip, i = 0;
+    bool begins = (send->flags & TRIB_SEND_BEGIN) != 0 && skip == 0;
     int rc = TRIB_OK;
 
     if (total > 0 && left == 0)
         return TRIB_OK;
     if (tribi_grpc_pieces_reserve(&out->pieces, send->count + 2) != TRIB_OK)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
-    if ((send->flags & TRIB_SEND_BEGIN) != 0 && skip == 0)
-        rc = begin_message(stream, send->message_size, err);
-    else if (!out->open)
-        rc = begin_message(stream, left, err);
-    if (rc != TRIB_OK)
-        return rc;
-    for (size_t i = 0; i < send->count; i++) {
-        struct trib_view view = send->views[i];
+    for (; i < send->count && skip >= send->views[i].len; i++)
+        skip -= send->views[i].len;
+    if (begins || !out->open) {
+        const struct trib_send rest = { .views = send->views + i, .count = skip == 0 ? send->count - i : 0 };
+        size_t views = 0;
 
-        if (skip >= view.len) {
-            skip -= view.len;
-            continue;
-        }
-        view = trib_view_sub(view, skip, view.len);
-        skip = 0;
-        /* copy: a few bytes, an envelope's, which go on where gRPC's own are, and need no span of their own then */
-        if (view.len > SMALL || tribi_grpc_small(stream->conn, view.data, view.len, &view) != TRIB_OK)
-            trib_view_retain(view);
-        tribi_grpc_pieces_push(&out->pieces, (struct tribi_grpc_piece){ .view = view, .owner = stream });
+        rc = begin_message(stream, begins ? send->message_size : left, &rest, &views, err);
+        if (rc != TRIB_OK)
+            return rc;
+        i += views;
+    }
+    for (; i < send->count; i++, skip = 0) {
+        struct tribi_grpc_piece piece = { trib_view_retain(trib_view_sub(send->views[i], skip, SIZE_MAX)), .owner = stream };
+
+        tribi_grpc_pieces_push(&out->pieces, &piece);
     }
     out->committed += left;
     out->left -= left;
@@ -92,7 +99,7 @@ int tribi_grpc_offer(struct trib_grpc_call *stream)
         rc = tribi_grpc_submit_response(stream, false);
     else if (stream->out.deferred) {
         stream->out.deferred = false;
-        rc = nghttp2_session_resume_data(stream->conn->session, stream->id);
+        rc = nghttp2_session_resume_data(tribi_grpc_stirred(stream->conn), stream->id);
     }
     return rc == NGHTTP2_ERR_INVALID_ARGUMENT ? 0 : rc;
 }

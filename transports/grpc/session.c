@@ -1,6 +1,10 @@
 /* HTTP/2 as libnghttp2 tells it: its callbacks, its settings, and what a hostile peer may cost. */
 #include "transports/grpc/grpc-internal.h"
 
+#include <tributary/alloc.h>
+
+#include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -51,23 +55,15 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream = source->ptr;
     struct tribi_grpc_pieces *from = &stream->out.pieces;
-    struct tribi_grpc_piece head = { .owner = NULL };
-    size_t before;
+    struct trib_view head;
 
     (void)session, (void)frame;
     if (tribi_grpc_pieces_reserve(&conn->out, from->count + 1) != TRIB_OK ||
-        tribi_grpc_small(conn, header, TRIBI_GRPC_FRAME_HEADER, &head.view) != TRIB_OK)
+        tribi_grpc_small(conn, header, TRIBI_GRPC_FRAME_HEADER, &head) != TRIB_OK)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    tribi_grpc_pieces_push(&conn->out, head);
+    tribi_grpc_pieces_extend(&conn->out, head);
     conn->out_queued += TRIBI_GRPC_FRAME_HEADER + length;
-    while (length > 0) {
-        struct tribi_grpc_piece piece = tribi_grpc_pieces_shift(from, length);
-
-        length -= piece.view.len;
-        before = conn->out.count;
-        tribi_grpc_pieces_push(&conn->out, piece);
-        stream->out.in_conn += (unsigned)(conn->out.count - before) * (piece.owner != NULL);
-    }
+    stream->out.in_conn += (unsigned)tribi_grpc_pieces_move(from, length, &conn->out);
     return 0;
 }
 
@@ -274,7 +270,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         tribi_grpc_refuse(stream);
     if (stream == NULL || stream->failed != 0 || atomic_load_explicit(&stream->cancelled, memory_order_relaxed) || stream->ignores)
         return 0;
-    tribi_grpc_stream_received(stream);
+    tribi_grpc_stream_received(stream, len);
     if (stream->reads)
         tribi_grpc_flow_received(conn, len);
     rc = tribi_grpc_deliver(stream, data, len);
@@ -307,6 +303,51 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
     return 0;
 }
 
+/* ---- Its memory --------------------------------------------------------------------------------------------------- */
+
+/* The process's allocator has no realloc: each block says in front of itself how long it is. */
+struct sized {
+    alignas(max_align_t) size_t len;
+};
+
+static void *mem_malloc(size_t len, void *arg)
+{
+    struct sized *block = len <= SIZE_MAX - sizeof(*block) ? trib_alloc(sizeof(*block) + len) : NULL;
+
+    (void)arg;
+    if (block == NULL)
+        return NULL;
+    block->len = len;
+    return block + 1;
+}
+
+static void mem_free(void *memory, void *arg)
+{
+    (void)arg;
+    if (memory != NULL)
+        trib_free((struct sized *)memory - 1);
+}
+
+static void *mem_calloc(size_t count, size_t len, void *arg)
+{
+    return len != 0 && count > SIZE_MAX / len ? NULL : mem_malloc(count * len, arg);
+}
+
+static void *mem_realloc(void *memory, size_t len, void *arg)
+{
+    size_t had = memory != NULL ? ((struct sized *)memory)[-1].len : 0;
+    void *other = mem_malloc(len, arg);
+
+    if (other == NULL)
+        return NULL;
+    if (had > 0)
+        memcpy(other, memory, had < len ? had : len);
+    mem_free(memory, arg);
+    return other;
+}
+
+static nghttp2_mem memory_functions = { NULL, mem_malloc, mem_free, mem_calloc, mem_realloc };
+
 /* ---- The session -------------------------------------------------------------------------------------------------- */
 
 static nghttp2_session_callbacks *make_callbacks(void)
@@ -336,10 +377,10 @@ static int submit_settings(struct tribi_grpc_conn *conn)
         { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS_MAX },
         { conn->server ? TRIBI_GRPC_SETTING_TRAILERS : NGHTTP2_SETTINGS_ENABLE_PUSH, conn->server ? 1 : 0 },
     };
-    int rc = nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+    int rc = nghttp2_submit_settings(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
 
     return rc != 0 ? rc
-                   : nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, 0,
+                   : nghttp2_submit_window_update(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, 0,
                                                   TRIBI_GRPC_CONNECTION_WINDOW - NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE);
 }
 
@@ -363,7 +404,7 @@ void tribi_grpc_session_resize(struct tribi_grpc_conn *conn)
         entries[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings->window };
     if (conn->told_frame != settings->frame_size)
         entries[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, settings->frame_size };
-    if (count > 0 && nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, entries, count) == 0) {
+    if (count > 0 && nghttp2_submit_settings(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, entries, count) == 0) {
         conn->told_window = settings->window;
         conn->told_frame = settings->frame_size;
     }
@@ -378,8 +419,8 @@ int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err)
     if (callbacks != NULL && nghttp2_option_new(&option) == 0) {
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_peer_max_concurrent_streams(option, STREAMS_MAX);
-        rc = conn->server ? nghttp2_session_server_new2(&conn->session, callbacks, conn, option)
-                          : nghttp2_session_client_new2(&conn->session, callbacks, conn, option);
+        rc = conn->server ? nghttp2_session_server_new3(&conn->session, callbacks, conn, option, &memory_functions)
+                          : nghttp2_session_client_new3(&conn->session, callbacks, conn, option, &memory_functions);
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);

@@ -168,7 +168,7 @@ void tribi_grpc_stream_reset(struct trib_grpc_call *stream, uint32_t code)
     if (stream->closed || stream->reset_sent || stream->id == 0 || stream->conn->lost)
         return;
     stream->reset_sent = true;
-    nghttp2_submit_rst_stream(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, code);
+    tribi_grpc_noted(stream->conn, nghttp2_submit_rst_stream(tribi_grpc_stirred(stream->conn), NGHTTP2_FLAG_NONE, stream->id, code));
 }
 
 void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char *text)

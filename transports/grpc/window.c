@@ -23,6 +23,7 @@ static const uint8_t measuring_ping[8] = "tribflow";
 struct tribi_grpc_poke {
     atomic_int refs;
     atomic_bool due;
+    atomic_bool asleep; /* whoever drives the connection, so that it has to be woken; else it looks before it falls asleep */
     pthread_mutex_t lock;
     const struct tribi_wake *wake, *bell; /* of the connection; NULL: it has gone */
 };
@@ -94,7 +95,7 @@ void tribi_grpc_credit_released(void *arg)
     struct tribi_grpc_credit *credit = arg;
     struct tribi_grpc_poke *poke = credit->poke;
 
-    if (!atomic_load(&credit->thirsty) || atomic_exchange(&poke->due, true))
+    if (!atomic_load(&credit->thirsty) || atomic_exchange(&poke->due, true) || !atomic_load(&poke->asleep))
         return;
     pthread_mutex_lock(&poke->lock);
     if (poke->wake != NULL)
@@ -104,9 +105,15 @@ void tribi_grpc_credit_released(void *arg)
     pthread_mutex_unlock(&poke->lock);
 }
 
+bool tribi_grpc_falls_asleep(struct tribi_grpc_conn *conn)
+{
+    atomic_store(&conn->poke->asleep, conn->driving || (conn->base != NULL && !conn->handling));
+    return atomic_load(&conn->poke->due);
+}
+
 void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn)
 {
-    if (conn->poke == NULL || !atomic_load_explicit(&conn->poke->due, memory_order_relaxed) || conn->lost)
+    if (conn->poke == NULL || !atomic_load(&conn->poke->due) || conn->lost)
         return;
     atomic_store(&conn->poke->due, false);
     for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
@@ -134,11 +141,14 @@ static size_t note_open(struct trib_grpc_call *stream)
 
     conn->extra += extra - stream->extra;
     stream->extra = extra;
-    return open > 0 ? (size_t)open : 0;
+    stream->open = open > 0 ? (size_t)open : 0;
+    stream->since = 0;
+    return stream->open;
 }
 
-void tribi_grpc_stream_received(struct trib_grpc_call *stream)
+void tribi_grpc_stream_received(struct trib_grpc_call *stream, size_t len)
 {
+    stream->since += len;
     if (stream->extra > 0)
         note_open(stream);
 }
@@ -156,8 +166,19 @@ static void grant(struct trib_grpc_call *stream, size_t open, size_t target)
     size_t left = conn->extra < conn->settings.window_sum ? conn->settings.window_sum - conn->extra : 0;
     size_t more = MIN(target - open, left + (open < conn->settings.window ? conn->settings.window - open : 0));
 
-    if (more > 0 && nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, stream->id, (int32_t)more) == 0)
+    if (more > 0 &&
+        tribi_grpc_noted(conn, nghttp2_submit_window_update(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, stream->id, (int32_t)more)))
         note_open(stream);
+}
+
+/* The reader has read all, and the peer has used up what it may send: the window is too small, whatever the PINGs say. Their answers overtake the
+ * DATA of a peer that stands still for want of window. */
+static size_t starved(struct tribi_grpc_conn *conn, size_t goal)
+{
+    conn->flow.goal = MIN(2 * goal, conn->options.budget);
+    conn->flow.rest = 1;
+    conn->flow.quiet = 0;
+    return conn->flow.goal;
 }
 
 void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
@@ -166,12 +187,17 @@ void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
     size_t high = conn->options.budget, held, open, room, target, least;
     size_t goal = MIN(MAX(conn->flow.goal, conn->settings.window), high);
 
+    /* Nearly always so little came since the last look that there is nothing to give back yet, whatever is held. */
+    if (stream->reads && stream->since + wanted < stream->open && stream->open - stream->since + MIN(goal / 4, LEAST_MAX) > goal)
+        return;
     if (stream->remote_end || stream->closed || stream->id == 0 || conn->lost || stream->ignores)
         return;
     stream->reads = true;
     atomic_store(&stream->credit->thirsty, true); /* first: what is released from here on is told, what was before is seen */
     held = held_now(stream);
     open = note_open(stream);
+    if (stream->in.count == 0 && open < goal / 8)
+        goal = starved(conn, goal);
     room = held < high ? high - held : 0;
     if (wanted > 0 && room < TRIBI_GRPC_WINDOW_QUANTUM)
         room = MIN(TRIBI_GRPC_WINDOW_QUANTUM, high);
@@ -194,7 +220,7 @@ void tribi_grpc_flow_received(struct tribi_grpc_conn *conn, size_t len)
     flow->bytes += len;
     if (flow->asked || flow->goal >= conn->options.budget || flow->bytes < flow->goal / 2 * flow->rest)
         return;
-    if (nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, measuring_ping) == 0) {
+    if (nghttp2_submit_ping(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, measuring_ping) == 0) {
         flow->asked = true;
         flow->bytes = 0;
     }
