@@ -47,24 +47,58 @@ static void step(struct ours_stream *stream, uint8_t byte)
     stream->field++;
 }
 
-int ours_read(struct ours_stream *stream, struct trib_view *ret_payload)
+static int read_header(struct ours_stream *stream)
 {
     struct trib_error err;
     uint8_t byte;
-    int rc;
+    int rc = TRIB_OK;
 
-    while (stream->field < 4) {
+    while (stream->field < 4 && rc == TRIB_OK) {
         rc = ours_check(trib_reader_u8(stream->reader, &byte, &err), &err);
-        if (rc != TRIB_OK)
-            return rc;
-        step(stream, byte);
+        if (rc == TRIB_OK)
+            step(stream, byte);
     }
+    return rc;
+}
+
+int ours_read(struct ours_stream *stream, struct trib_view *ret_payload)
+{
+    struct trib_error err;
+    int rc = read_header(stream);
+
+    if (rc != TRIB_OK)
+        return rc;
     rc = ours_check(trib_reader_take(stream->reader, stream->left, ret_payload, &err), &err);
     if (rc == TRIB_EOF)
         bench_die("ours: ended inside a message");
     if (rc == TRIB_OK)
         stream->field = 0;
     return rc;
+}
+
+int ours_read_size(struct ours_stream *stream, size_t *ret_size)
+{
+    int rc = read_header(stream);
+
+    if (rc == TRIB_OK)
+        *ret_size = stream->left;
+    return rc;
+}
+
+int ours_read_part(struct ours_stream *stream, struct trib_view *ret_part)
+{
+    struct trib_error err;
+    int rc = read_header(stream);
+
+    if (rc == TRIB_OK)
+        rc = ours_check(trib_reader_take_some(stream->reader, stream->left, ret_part, &err), &err);
+    if (rc == TRIB_EOF && stream->field == 4)
+        bench_die("ours: ended inside a message");
+    if (rc != TRIB_OK)
+        return rc;
+    stream->left -= ret_part->len;
+    stream->field = stream->left > 0 ? 4 : 0;
+    return TRIB_OK;
 }
 
 /* ---- Writing ------------------------------------------------------------------------------------------------------ */
@@ -119,6 +153,30 @@ int ours_write(struct ours_stream *stream, struct trib_view payload)
     ours_check(trib_writer_end_message(stream->writer, &err), &err); /* has ended the message, on TRIB_AGAIN too */
     stream->part = 0;
     return TRIB_OK;
+}
+
+int ours_begin(struct ours_stream *stream, size_t size)
+{
+    struct trib_error err;
+    int rc = TRIB_OK;
+
+    if (stream->header_for != size || stream->header_len == 0)
+        make_header(stream, size);
+    for (; stream->part < 2 && rc == TRIB_OK; stream->part += rc == TRIB_OK)
+        rc = ours_check(write_part(stream, (struct trib_view){.len = size}, &err), &err);
+    return rc;
+}
+
+int ours_write_part(struct ours_stream *stream, struct trib_view part, bool last)
+{
+    struct trib_error err;
+    int rc = ours_check(trib_writer_view(stream->writer, part, &err), &err);
+
+    if (rc == TRIB_OK && last) {
+        ours_check(trib_writer_end_message(stream->writer, &err), &err);
+        stream->part = 0;
+    }
+    return rc;
 }
 
 uint64_t ours_copied(const struct ours_stream *stream)

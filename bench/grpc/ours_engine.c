@@ -116,7 +116,7 @@ static void begin_echo(struct engine *engine, const struct peer_work *work, stru
     /* UdfRequest{control{init{protocol_version 1, data_format ARROW, udf{}}}} */
     static const uint8_t init[] = {0x0a, 8, 0x0a, 6, 0x08, 1, 0x10, 1, 0x1a, 0};
 
-    begin(engine, "echo", stream);
+    begin(engine, work->mode == PEER_PARTS ? "parts" : "echo", stream);
     if (work->session)
         control(stream, init, sizeof(init));
 }
@@ -138,6 +138,7 @@ struct echo {
     const struct peer_work *work;
     struct ours_stream stream;
     uint64_t sent, received;
+    size_t came; /* of the message whose parts come */
     bool stopped;
 };
 
@@ -147,7 +148,21 @@ static bool may_send(const struct echo *echo)
     return echo->stream.part > 0 || (!echo->stopped && echo->sent - echo->received < echo->work->window);
 }
 
-static void receive(struct echo *echo)
+static void receive_parts(struct echo *echo)
+{
+    struct ours_stream *stream = &echo->stream;
+    struct trib_view part;
+
+    while (echo->sent > echo->received && ours_read_part(stream, &part) == TRIB_OK) {
+        echo->came += part.len;
+        if (stream->left == 0 && echo->came != echo->work->size)
+            bench_die("ours: a message of %zu bytes came back", echo->came);
+        echo->received += stream->left == 0;
+        echo->came = stream->left == 0 ? 0 : echo->came;
+    }
+}
+
+static void receive_whole(struct echo *echo)
 {
     struct trib_view view;
 
@@ -156,6 +171,14 @@ static void receive(struct echo *echo)
             bench_die("ours: a message of %zu bytes came back", view.len);
         echo->received++;
     }
+}
+
+static void receive(struct echo *echo)
+{
+    if (echo->work->mode == PEER_PARTS)
+        receive_parts(echo);
+    else
+        receive_whole(echo);
     echo->stopped = echo->stopped || bench_now() >= echo->work->until;
 }
 
@@ -261,22 +284,70 @@ static void take_answer(struct ours_stream *stream, size_t size)
         bench_die("ours: not what was sent");
 }
 
-/* Half of them at a time, so that they leave together. */
+struct call {
+    struct calls *calls;
+    struct ours_stream stream;
+    bool answered;
+};
+
+struct calls {
+    struct engine *engine;
+    const struct peer_work *work;
+    struct call at_once[PEER_AT_ONCE];
+    uint64_t answered, open;
+};
+
+static void on_answer(struct trib_reader *reader, void *arg);
+
+static void next_call(struct call *call)
+{
+    struct trib_error err;
+
+    call->answered = false;
+    ask(call->calls->engine, &call->stream, true);
+    ours_check(trib_reader_set_callback(call->stream.reader, call->calls->engine->base, on_answer, call, &err), &err);
+}
+
+/* One call ends, the next one begins: what all callbacks of a turn of the base send leaves together. */
+static void on_answer(struct trib_reader *reader, void *arg)
+{
+    struct call *call = arg;
+    struct calls *calls = call->calls;
+    struct trib_view view;
+    int rc = TRIB_OK;
+
+    (void)reader;
+    if (!call->answered && (rc = ours_read(&call->stream, &view)) == TRIB_OK) {
+        if (view.len != calls->work->size)
+            bench_die("ours: not what was sent");
+        call->answered = true;
+        rc = ours_read(&call->stream, &view);
+    } else if (call->answered) {
+        rc = ours_read(&call->stream, &view);
+    }
+    if (rc == TRIB_AGAIN)
+        return;
+    if (rc != TRIB_EOF || !call->answered)
+        bench_die("ours: not one answer");
+    trib_channel_free(call->stream.channel);
+    calls->answered++;
+    if (bench_now() < calls->work->until)
+        next_call(call);
+    else if (--calls->open == 0)
+        event_base_loopbreak(calls->engine->base);
+}
+
 static void streams(struct engine *engine, const struct peer_work *work, struct peer_outcome *outcome)
 {
-    struct ours_stream under_way[PEER_AT_ONCE];
-    uint64_t asked = 0, answered = 0;
+    struct calls calls = {.engine = engine, .work = work, .open = PEER_AT_ONCE};
 
-    while (bench_now() < work->until || answered < asked) {
-        for (; asked - answered < PEER_AT_ONCE && bench_now() < work->until; asked++)
-            ask(engine, &under_way[asked % PEER_AT_ONCE], true);
-        for (unsigned i = 0; i < PEER_AT_ONCE / 2 && answered < asked; i++, answered++) {
-            take_answer(&under_way[answered % PEER_AT_ONCE], work->size);
-            end(&under_way[answered % PEER_AT_ONCE]);
-        }
+    for (unsigned i = 0; i < PEER_AT_ONCE; i++) {
+        calls.at_once[i].calls = &calls;
+        next_call(&calls.at_once[i]);
     }
-    outcome->messages = answered;
-    outcome->bytes = answered * work->size;
+    event_base_dispatch(engine->base);
+    outcome->messages = calls.answered;
+    outcome->bytes = calls.answered * work->size;
 }
 
 /* ---- Idle streams: each with one message there and back, then open until the next measurement ---------------------- */
@@ -315,7 +386,7 @@ void ours_measure(void *self, const struct peer_work *work, struct peer_outcome 
     memset(trib_chunk_writable(engine->payload), 'x', size);
     if (work->mode == PEER_ONE_WAY)
         one_way(engine, work, ret_outcome);
-    else if (work->mode == PEER_ECHO)
+    else if (work->mode == PEER_ECHO || work->mode == PEER_PARTS)
         run_echo(engine, work, ret_outcome);
     else if (work->mode == PEER_PING_PONG)
         ping_pong(engine, work, ret_outcome);

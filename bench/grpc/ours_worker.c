@@ -11,13 +11,15 @@
 struct session {
     struct ours_stream stream;
     struct trib_view held; /* what the writer did not take yet */
-    bool holding, sink, answered, ended;
+    bool holding, sink, parts, answered, ended;
+    bool begun; /* parts: the message that is sent back; `held` is its last part, if nothing of it is left */
     uint64_t total;
 };
 
 static void session_free(struct session *session)
 {
-    trib_view_release(&session->held);
+    if (session->holding)
+        trib_view_release(&session->held);
     trib_channel_free(session->stream.channel);
     free(session);
 }
@@ -49,6 +51,40 @@ static int pass_on(struct session *session)
     return rc;
 }
 
+/* A part of a message goes back as it comes. */
+static int one_part(struct session *session)
+{
+    struct ours_stream *stream = &session->stream;
+    size_t size;
+    int rc;
+
+    if (!session->begun) {
+        rc = ours_read_size(stream, &size);
+        if (rc == TRIB_OK)
+            rc = ours_begin(stream, size);
+        if (rc != TRIB_OK)
+            return rc;
+        session->begun = true;
+    }
+    if (!session->holding) {
+        rc = ours_read_part(stream, &session->held);
+        if (rc != TRIB_OK)
+            return rc;
+    }
+    rc = ours_write_part(stream, session->held, stream->left == 0);
+    if (rc != TRIB_OK) {
+        if (!session->holding)
+            session->held = trib_view_retain(session->held);
+        session->holding = true;
+        return rc;
+    }
+    if (session->holding)
+        trib_view_release(&session->held);
+    session->holding = false;
+    session->begun = stream->left > 0;
+    return TRIB_OK;
+}
+
 static int one_message(struct session *session)
 {
     struct trib_view view;
@@ -72,7 +108,7 @@ static void run(struct session *session)
     int rc = TRIB_OK;
 
     while (!session->ended && rc == TRIB_OK)
-        rc = one_message(session);
+        rc = session->parts ? one_part(session) : one_message(session);
     if (rc == TRIB_EOF)
         session->ended = true;
     if (session->ended && (!session->sink || answer(session) == TRIB_OK) &&
@@ -94,13 +130,13 @@ static void on_writable(struct trib_writer *writer, void *arg)
     run(arg);
 }
 
-static bool wants_sink(const struct trib_grpc_call *call)
+static bool wants(const struct trib_grpc_call *call, const char *mode)
 {
     struct trib_grpc_entry entry;
 
     for (size_t i = 0; trib_grpc_call_metadata(call, i, &entry); i++)
         if (strcmp(entry.name, OURS_MODE) == 0)
-            return entry.len == 4 && memcmp(entry.value, "sink", 4) == 0;
+            return entry.len == strlen(mode) && memcmp(entry.value, mode, entry.len) == 0;
     return false;
 }
 
@@ -112,7 +148,8 @@ static void on_call(struct trib_grpc_call *call, void *arg)
     if (session == NULL)
         bench_die("no memory");
     ours_open(&session->stream, call);
-    session->sink = wants_sink(call);
+    session->sink = wants(call, "sink");
+    session->parts = wants(call, "parts");
     trib_writer_cork(session->stream.writer, true);
     ours_check(trib_writer_set_callback(session->stream.writer, arg, on_writable, session, &err), &err);
     ours_check(trib_reader_set_callback(session->stream.reader, arg, on_readable, session, &err), &err);

@@ -11,7 +11,7 @@
 
 #include "bench/bench.h"
 
-static const char *const modes[] = {"oneway", "echo", "pingpong", "streams", "idle"};
+static const char *const modes[] = {"oneway", "echo", "pingpong", "streams", "idle", "parts"};
 
 static int64_t cpu_now(void)
 {
@@ -51,7 +51,7 @@ static enum peer_mode mode_of(const char *name)
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
         if (strcmp(modes[i], name) == 0)
             return (enum peer_mode)i;
-    bench_die("--mode %s: not one of oneway, echo, pingpong, streams, idle, nor one of them behind udf-", name);
+    bench_die("--mode %s: not one of oneway, echo, pingpong, streams, idle, parts, nor one of them behind udf-", name);
 }
 
 static void measure(const struct peer *peer, void *self, const char *mode, size_t size, double seconds)
@@ -63,7 +63,7 @@ static void measure(const struct peer *peer, void *self, const char *mode, size_
 
     if (size == 0 || seconds <= 0)
         bench_die("--size %zu, --seconds %g: more than nothing is needed", size, seconds);
-    if (work.mode == PEER_ECHO && size < PEER_WINDOW_BYTES)
+    if ((work.mode == PEER_ECHO || work.mode == PEER_PARTS) && size < PEER_WINDOW_BYTES)
         work.window = PEER_WINDOW_BYTES / size < PEER_WINDOW_MESSAGES ? PEER_WINDOW_BYTES / size : PEER_WINDOW_MESSAGES;
     peer->measure(self, &work, &outcome);
     printf("bytes=%" PRIu64 " messages=%" PRIu64 " ns=%" PRId64 " cpu=%" PRId64, outcome.bytes, outcome.messages,

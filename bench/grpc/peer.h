@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum peer_mode { PEER_ONE_WAY, PEER_ECHO, PEER_PING_PONG, PEER_STREAMS, PEER_IDLE };
+enum peer_mode { PEER_ONE_WAY, PEER_ECHO, PEER_PING_PONG, PEER_STREAMS, PEER_IDLE, PEER_PARTS /* an echo of what comes as it comes */ };
 
 enum { PEER_WINDOW_MESSAGES = 16, PEER_WINDOW_BYTES = 32 << 20, PEER_AT_ONCE = 64, PEER_TRIPS_MAX = 1 << 20 };
 
@@ -31,7 +31,7 @@ struct peer {
     void (*serve)(const char *path); /* prints "ready" (peer_ready) when it listens; does not return */
 };
 
-/* peer engine|worker PATH [--mode MODE --size N --seconds S]. oneway, echo, pingpong, streams; of ours also idle, udf-echo and
+/* peer engine|worker PATH [--mode MODE --size N --seconds S]. oneway, echo, pingpong, streams; of ours also idle, parts, and udf-echo and
  * udf-pingpong, which are sessions of the worker protocol. An engine without --mode reads
  * "MODE SIZE SECONDS" lines from its standard input; a worker ends with its standard input. */
 int peer_main(const struct peer *peer, int argc, char **argv);
