@@ -3,6 +3,9 @@
 
 #include <tributary/alloc.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -18,7 +21,7 @@ enum {
     LINE = 64,           /* every block begins on a cache line */
     PAGE = 4096          /* mappings begin on one, at least */
 };
-#define MAP_FROM ((size_t)1 << 20)
+#define MAP_FROM ((size_t)64 << 10) /* below, malloc() decides when memory goes back to the system; these do when they are given back */
 
 /* A block and its header, which lives as long as the block. */
 struct block {
@@ -286,6 +289,10 @@ void trib_pool_trim(void)
     pthread_mutex_unlock(&pool.lock);
     give_back_all(list);
     tribi_small_trim();
+#ifdef __GLIBC__
+    if (tribi_alloc_is_malloc())
+        malloc_trim(0);
+#endif
 }
 
 void trib_pool_stats(struct trib_pool_stats *ret_stats)

@@ -5,6 +5,8 @@
 #include "tests/support/feed.h"
 
 #include <check.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -230,6 +232,52 @@ START_TEST(large_blocks_are_mapped)
 }
 END_TEST
 
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static size_t resident(void)
+{
+    unsigned long size, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%lu %lu", &size, &pages), 2);
+    fclose(file);
+    return pages * 4096;
+}
+
+/* From blocks of all sizes, in other threads too, the system has its memory back, whatever was allocated behind them meanwhile. */
+static void *fill(void *arg)
+{
+    static const size_t sizes[] = { 4096, 16384, 65536, 200000, 1 << 20 };
+    struct trib_chunk **chunks = arg;
+
+    for (size_t i = 0; i < 1000; i++) {
+        chunks[i] = chunk_of(sizes[i % 5]);
+        memset(trib_chunk_writable(chunks[i]), 1, sizes[i % 5]);
+    }
+    return NULL;
+}
+
+START_TEST(trim_gives_memory_to_the_system)
+{
+    static struct trib_chunk *chunks[2][1000];
+    size_t before = resident(), full;
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, fill, chunks[1]), 0);
+    fill(chunks[0]);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    full = resident();
+    ck_assert_uint_gt(full, before + ((size_t)400 << 20));
+    for (size_t i = 0; i < 1000; i++) {
+        trib_chunk_unref(chunks[0][i]);
+        trib_chunk_unref(chunks[1][i]);
+    }
+    trib_pool_trim();
+    ck_assert_msg(resident() < before + ((size_t)8 << 20), "%zu KiB at first, %zu KiB in use, %zu KiB now", before >> 10, full >> 10, resident() >> 10);
+}
+END_TEST
+#endif
+
 START_TEST(short_stats)
 {
     struct trib_pool_stats stats;
@@ -259,6 +307,9 @@ static Suite *suite(void)
     tcase_add_test(tc, trim);
     tcase_add_test(tc, larger_than_classes_is_not_kept);
     tcase_add_loop_test(tc, large_blocks_are_mapped, 0, 2);
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    tcase_add_test(tc, trim_gives_memory_to_the_system);
+#endif
     tcase_add_test(tc, short_stats);
     suite_add_tcase(s, tc);
     return s;

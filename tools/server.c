@@ -1,6 +1,8 @@
 /* The threads of `tributary serve`: each accepts, serves, and accepts again, and one waits for signals. */
 #include "tools/server.h"
 
+#include <tributary/chunk.h>
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,7 @@ struct server {
     bool stopping;             /* no new peers */
     bool cancelled;            /* nor old ones */
     bool over;                 /* all threads have ended */
+    unsigned served;           /* peers, now */
     int exit_code;
     struct slot *slots;
 };
@@ -59,6 +62,7 @@ static bool enter(struct slot *slot, struct trib_channel *channel)
 
     pthread_mutex_lock(&server->lock);
     welcome = !server->cancelled;
+    server->served += welcome;
     if (welcome)
         slot->channel = channel;
     if (server->options->once)
@@ -72,8 +76,19 @@ static void leave(struct slot *slot)
     struct server *server = slot->server;
 
     pthread_mutex_lock(&server->lock);
+    server->served--;
     slot->channel = NULL;
     pthread_mutex_unlock(&server->lock);
+}
+
+static bool nobody_is_served(struct server *server)
+{
+    bool nobody;
+
+    pthread_mutex_lock(&server->lock);
+    nobody = server->served == 0;
+    pthread_mutex_unlock(&server->lock);
+    return nobody;
 }
 
 static void serve_channel(struct slot *slot, struct trib_channel *channel)
@@ -86,6 +101,8 @@ static void serve_channel(struct slot *slot, struct trib_channel *channel)
         leave(slot);
     }
     trib_channel_free(channel);
+    if (nobody_is_served(slot->server))
+        trib_pool_trim(); /* a burst of peers leaves nothing behind */
 }
 
 static bool is_stopping(struct server *server)

@@ -145,6 +145,8 @@ struct trib_worker {
     struct trib_grpc_server *server;
     int bell[2];                       /* a pipe; a byte: look at the mail and the clock */
     struct event *belled, *tick;
+    bool rests;                        /* the tick is a slow one */
+    int64_t stirred_at;                /* when there was something to do last */
     struct tribi_session *sessions, *graves;
     size_t session_count;
     struct tribi_manage *manages;

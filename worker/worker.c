@@ -2,6 +2,7 @@
 #include "worker-internal.h"
 
 #include <tributary/alloc.h>
+#include <tributary/chunk.h>
 
 #include <errno.h>
 #include <event2/event.h>
@@ -12,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, TICK_MS = 20, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000 };
+enum { TICK_MS = 20, IDLE_TICK_MS = 500, REST_MS = 1000 };
+enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000 };
 #define CONTROL_LIMIT ((size_t)16 << 20)
 #define PAYLOAD_LIMIT ((size_t)256 << 20)
 #define FRAME_LIMIT ((size_t)256 << 20)
@@ -174,6 +176,33 @@ static void look_at_end(struct trib_worker *worker, int64_t now)
         end(worker);
 }
 
+static void set_tick(struct trib_worker *worker, bool rests)
+{
+    const struct timeval period = {0, (rests ? IDLE_TICK_MS : TICK_MS) * 1000};
+
+    worker->rests = rests;
+    event_add(worker->tick, &period);
+}
+
+/* There is something to look after. */
+static void stir(struct trib_worker *worker)
+{
+    worker->stirred_at = trib_now();
+    if (worker->rests && !worker->ended)
+        set_tick(worker, false);
+}
+
+/* With nothing to do for a while, memory goes back to the system, and the clock is looked at rarely. */
+static void rest(struct trib_worker *worker, int64_t now)
+{
+    if (worker->sessions != NULL || worker->manages != NULL)
+        worker->stirred_at = now;
+    else if (!worker->rests && !worker->ended && !worker->closing && now - worker->stirred_at > REST_MS * INT64_C(1000000)) {
+        trib_pool_trim();
+        set_tick(worker, true);
+    }
+}
+
 static void on_bell(evutil_socket_t fd, short what, void *arg)
 {
     struct trib_worker *worker = arg;
@@ -183,6 +212,7 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while (read(fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes))
         ;
+    stir(worker);
     read_mail(worker);
     now = trib_now();
     tribi_manage_look(worker, now);
@@ -204,6 +234,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     tribi_manage_look(worker, now);
     tribi_worker_reap(worker);
     look_at_end(worker, now);
+    rest(worker, now);
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------ */
@@ -213,6 +244,7 @@ static void on_execute(struct trib_grpc_call *call, void *arg)
     struct trib_worker *worker = arg;
     char text[96];
 
+    stir(worker);
     if (atomic_load(&worker->stop_at) != TRIBI_NOT_STOPPED) { /* from when the shutdown was answered, not from when it begins */
         tribi_manage_refuse(worker, call, TRIB_GRPC_UNAVAILABLE, "the worker is shutting down");
     } else if (worker->session_count >= worker->options.sessions) {
@@ -226,6 +258,7 @@ static void on_execute(struct trib_grpc_call *call, void *arg)
 
 static void on_manage(struct trib_grpc_call *call, void *arg)
 {
+    stir(arg);
     tribi_manage_new(arg, call);
 }
 
