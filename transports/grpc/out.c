@@ -44,7 +44,8 @@ int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len,
     return TRIB_OK;
 }
 
-/* The frames that HTTP/2 writes itself; DATA comes by send_data (session.c), to the same list, in the same order. */
+/* The frames that HTTP/2 writes itself; DATA comes by send_data (session.c), to the same list, in the same order. That it wants to write no more is
+ * cheaper to ask than to find out by the next call. */
 static void gather(struct tribi_grpc_conn *conn)
 {
     while (!conn->quiet && conn->out.count < TRIBI_GRPC_PIECES && conn->out.bytes < OUT_BYTES) {
@@ -57,10 +58,6 @@ static void gather(struct tribi_grpc_conn *conn)
             tribi_grpc_conn_fail(conn, n == NGHTTP2_ERR_NOMEM ? TRIB_ERR_NOMEM : TRIB_ERR_PROTOCOL, 0, nghttp2_strerror((int)n));
             return;
         }
-        if (n == 0 && conn->out.bytes == before) {
-            conn->quiet = true;
-            return;
-        }
         if (n > 0) {
             if (tribi_grpc_pieces_reserve(&conn->out, 1) != TRIB_OK || tribi_grpc_small(conn, data, (size_t)n, &view) != TRIB_OK) {
                 tribi_grpc_conn_fail(conn, TRIB_ERR_NOMEM, 0, "no memory");
@@ -69,6 +66,7 @@ static void gather(struct tribi_grpc_conn *conn)
             tribi_grpc_pieces_extend(&conn->out, view);
             conn->out_queued += (size_t)n;
         }
+        conn->quiet = conn->out.bytes == before || !nghttp2_session_want_write(conn->session);
     }
 }
 
