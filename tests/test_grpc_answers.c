@@ -278,6 +278,26 @@ START_TEST(test_refusal)
 }
 END_TEST
 
+/* The text that says why follows the headers, but those of the answer to HEAD. */
+START_TEST(test_refusal_of_head)
+{
+    static const struct header get[4] = { { ":method", "GET" }, { ":scheme", "http" }, { ":path", "/" }, { ":authority", "x" } };
+    static const struct header head[4] = { { ":method", "HEAD" }, { ":scheme", "http" }, { ":path", "/" }, { ":authority", "x" } };
+    static struct grpc_raw_frame frame;
+    int fd = grpc_raw_connect(echo.address);
+
+    grpc_raw_preface();
+    put_headers(END_STREAM, _i == 0 ? get : head, 4);
+    ck_assert(grpc_raw_send(fd));
+    ck_assert(grpc_raw_until(fd, HEADERS, &frame));
+    ck_assert(has(&frame, ":status", "405"));
+    ck_assert_int_eq((frame.flags & END_STREAM) != 0, _i == 1);
+    if (_i == 0)
+        ck_assert(grpc_raw_until(fd, DATA, &frame) && frame.len > 0 && (frame.flags & END_STREAM) != 0);
+    close(fd);
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 int main(void)
@@ -299,6 +319,7 @@ int main(void)
     suite_add_tcase(suite, answers);
     tcase_add_checked_fixture(requests, set_up_server, tear_down_server);
     tcase_add_loop_test(requests, test_refusal, 0, COUNT(refusals));
+    tcase_add_loop_test(requests, test_refusal_of_head, 0, 2);
     suite_add_tcase(suite, requests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

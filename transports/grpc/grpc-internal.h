@@ -191,7 +191,7 @@ struct trib_grpc_call {
     bool response_final; /* the header block under way is no informational one */
     unsigned header_bytes;
     int http_status;
-    bool is_post, is_grpc, bad_timeout, bad_metadata;
+    bool is_post, is_head, is_grpc, bad_timeout, bad_metadata;
     int grpc_status;     /* of the peer's trailers; -1: none */
     char *grpc_message;
     int encoding;        /* enum tribi_grpc_encoding of what comes */

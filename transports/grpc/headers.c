@@ -214,9 +214,10 @@ static int on_first(struct trib_grpc_call *stream, const char *name, size_t name
         stream->path = copy_text(value, len);
         return stream->path != NULL ? TRIB_OK : TRIB_ERR_NOMEM;
     }
-    if (is(name, name_len, ":method"))
+    if (is(name, name_len, ":method")) {
         stream->is_post = is(value, len, "POST");
-    else if (is(name, name_len, ":status"))
+        stream->is_head = is(value, len, "HEAD");
+    } else if (is(name, name_len, ":status"))
         stream->http_status = len == 3 ? (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0') : 0;
     else if (is(name, name_len, "content-type"))
         stream->is_grpc = tribi_grpc_content_type_ok(value, len);
@@ -271,10 +272,10 @@ void tribi_grpc_refuse(struct trib_grpc_call *stream)
     if (!stream->is_post)
         put(&block, "allow", "POST");
     stream->out.submitted = stream->out.finishing = true;
-    if (tribi_grpc_pieces_reserve(&stream->out.pieces, 1) == TRIB_OK &&
+    if (!stream->is_head && tribi_grpc_pieces_reserve(&stream->out.pieces, 1) == TRIB_OK &&
         tribi_grpc_small(stream->conn, text, strlen(text), &piece.view) == TRIB_OK)
         tribi_grpc_pieces_push(&stream->out.pieces, &piece);
-    if (nghttp2_submit_response(tribi_grpc_stirred(stream->conn), stream->id, block.nv, block.count, &source) != 0)
+    if (nghttp2_submit_response(tribi_grpc_stirred(stream->conn), stream->id, block.nv, block.count, stream->is_head ? NULL : &source) != 0)
         tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 }
 
