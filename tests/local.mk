@@ -81,6 +81,7 @@ EXTRA_DIST += tests/interop/common.sh tests/interop/deps tests/interop/packages 
 interop_tests += tests/interop/go_tcp.sh tests/interop/go_unix.sh tests/interop/java_tcp.sh tests/interop/java_unix.sh
 EXTRA_DIST += tests/interop/cases.py tests/interop/cpp tests/interop/js tests/interop/proto tests/interop/python tests/interop/rust
 interop_tests += tests/interop/cpp.sh tests/interop/js.sh tests/interop/python.sh tests/interop/python_socket.py tests/interop/rust.sh
+interop_tests += tests/interop/h2spec.sh
 interop_programs += tests/interop/grpc/client tests/interop/grpc/server
 interop_grpc_common = tests/interop/grpc/proto.c tests/interop/grpc/proto.h tests/interop/grpc/zeros.c tests/interop/grpc/zeros.h
 tests_interop_grpc_client_SOURCES = $(interop_grpc_common) tests/interop/grpc/client.c tests/interop/grpc/client.h \

@@ -1,5 +1,5 @@
 /* grpc.testing.TestService, the server of gRPC's interoperability tests: a thread for each call, one event_base for the connections.
- *   server URI...     prints each address, then serves until SIGTERM
+ *   server [--frame-size BYTES] URI...     prints each address, then serves until SIGTERM
  * Beyond the service: a request for status CANCELLED with the text "reset" has the call cancelled; the trailers of EmptyCall tell as x-cancelled how many
  * calls the clients ended. */
 #include <tributary/grpc.h>
@@ -277,30 +277,68 @@ static void on_term(evutil_socket_t number, short what, void *arg)
     trib_grpc_server_drain(ending->server, on_drained, ending->base);
 }
 
+static void serve_method(struct trib_grpc_server *server, const struct method *method)
+{
+    trib_grpc_server_handle(server, method->path, on_call, (void *)(uintptr_t)method, NULL);
+}
+
+static void set_frame_size(struct trib_grpc_server *server, const char *bytes)
+{
+    struct trib_grpc_settings settings = TRIB_GRPC_SETTINGS_INIT;
+
+    settings.frame_size = (uint32_t)strtoul(bytes, NULL, 10);
+    trib_grpc_server_configure(server, &settings);
+}
+
+/* The options that come first; returns where the addresses begin, or 0. */
+static int obey(struct trib_grpc_server *server, int argc, char **argv)
+{
+    int at = 1;
+
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "--frame-size") == 0 && at + 1 < argc) {
+            set_frame_size(server, argv[++at]);
+        } else {
+            fprintf(stderr, "unknown option %s\n", argv[at]);
+            return 0;
+        }
+    }
+    return at;
+}
+
+static bool listen_at(struct trib_grpc_server *server, char **uris)
+{
+    const char *address;
+    struct trib_error err;
+
+    for (; *uris != NULL; uris++) {
+        if (trib_grpc_server_listen(server, *uris, &address, &err) != TRIB_OK) {
+            fprintf(stderr, "%s\n", err.message);
+            return false;
+        }
+        printf("%s\n", address);
+    }
+    fflush(stdout);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct ending ending;
-    struct trib_error err;
     struct event *term;
+    int first;
 
     if (!zeros_init())
         return 1;
     evthread_use_pthreads();
     ending.base = event_base_new();
-    if (trib_grpc_server_new(ending.base, NULL, &ending.server, &err) != TRIB_OK)
+    if (trib_grpc_server_new(ending.base, NULL, &ending.server, NULL) != TRIB_OK)
         return 1;
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-        trib_grpc_server_handle(ending.server, methods[i].path, on_call, (void *)(uintptr_t)&methods[i], NULL);
-    for (int i = 1; i < argc; i++) {
-        const char *address;
-
-        if (trib_grpc_server_listen(ending.server, argv[i], &address, &err) != TRIB_OK) {
-            fprintf(stderr, "%s\n", err.message);
-            return 1;
-        }
-        printf("%s\n", address);
-    }
-    fflush(stdout);
+        serve_method(ending.server, &methods[i]);
+    first = obey(ending.server, argc, argv);
+    if (first == 0 || !listen_at(ending.server, argv + first))
+        return 1;
     term = evsignal_new(ending.base, SIGTERM, on_term, &ending);
     event_add(term, NULL);
     event_base_dispatch(ending.base);
