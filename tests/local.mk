@@ -81,13 +81,20 @@ EXTRA_DIST += tests/interop/common.sh tests/interop/deps tests/interop/packages 
 interop_tests += tests/interop/go_tcp.sh tests/interop/go_unix.sh tests/interop/java_tcp.sh tests/interop/java_unix.sh
 EXTRA_DIST += tests/interop/cases.py tests/interop/cpp tests/interop/js tests/interop/proto tests/interop/python tests/interop/rust
 interop_tests += tests/interop/cpp.sh tests/interop/js.sh tests/interop/python.sh tests/interop/python_socket.py tests/interop/rust.sh
-interop_tests += tests/interop/h2spec.sh
+interop_tests += tests/interop/grpcurl.sh tests/interop/h2spec.sh
 interop_programs += tests/interop/grpc/client tests/interop/grpc/server
 interop_grpc_common = tests/interop/grpc/proto.c tests/interop/grpc/proto.h tests/interop/grpc/zeros.c tests/interop/grpc/zeros.h
 tests_interop_grpc_client_SOURCES = $(interop_grpc_common) tests/interop/grpc/client.c tests/interop/grpc/client.h \
 	tests/interop/grpc/client_more.c tests/interop/grpc/client_official.c
 tests_interop_grpc_client_LDADD = libtributary-core.la $(LIBEVENT_LIBS)
-tests_interop_grpc_server_SOURCES = $(interop_grpc_common) tests/interop/grpc/server.c
+tests_interop_grpc_server_SOURCES = $(interop_grpc_common) tests/interop/grpc/server.c \
+	tests/interop/grpc/services.c tests/interop/grpc/services.h
+EXTRA_tests_interop_grpc_server_DEPENDENCIES = tests/interop/grpc/test.protoset
+CLEANFILES += tests/interop/grpc/test.protoset
+# What the server tells of itself by reflection.
+tests/interop/grpc/test.protoset: $(top_srcdir)/tests/interop/proto/test.proto
+	$(AM_V_GEN)$(MKDIR_P) tests/interop/grpc && \
+	$(PROTOC_C) --proto_path=$(top_srcdir)/tests/interop/proto --include_imports --descriptor_set_out=$@ test.proto
 tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVENT_PTHREADS_LIBS)
 
 # gRPC.

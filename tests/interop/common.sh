@@ -47,6 +47,24 @@ check() {
     return $code
 }
 
+# says NAME CODE COMMAND...: a case; passes if the command ends with the code and prints, on either stream, what comes on standard input
+says() {
+    name=$1 wanted=$2
+    shift 2
+    cat >"$work/wanted"
+    timeout -k 5 "$CASE_SECONDS" "$@" >"$work/said" 2>&1 </dev/null
+    code=$?
+    if [ "$code" -ne "$wanted" ]; then
+        fail "$name: exit code $code, not $wanted"
+        tail -n 12 "$work/said" | sed 's/^/    | /'
+    elif ! diff "$work/wanted" "$work/said" >"$work/difference"; then
+        fail "$name: < is what it should say, > what it says"
+        head -n 12 "$work/difference" | sed 's/^/    | /'
+    else
+        pass "$name"
+    fi
+}
+
 # check_lines SECONDS COMMAND...: a program that runs several cases, a line "pass  NAME" or "FAIL  NAME: reason" for each
 check_lines() {
     seconds=$1

@@ -1,5 +1,6 @@
 /* grpc.testing.TestService, the server of gRPC's interoperability tests: a thread for each call, one event_base for the connections.
- *   server [--frame-size BYTES] URI...     prints each address, then serves until SIGTERM
+ *   server [--describe FILE] [--old-reflection] [--frame-size BYTES] URI...     prints each address, then serves until SIGTERM
+ * --describe: health checking, and reflection by the descriptors in FILE, too; --old-reflection: only in its version v1alpha.
  * Beyond the service: a request for status CANCELLED with the text "reset" has the call cancelled; the trailers of EmptyCall tell as x-cancelled how many
  * calls the clients ended. */
 #include <tributary/grpc.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 
 #include "tests/interop/grpc/proto.h"
+#include "tests/interop/grpc/services.h"
 #include "tests/interop/grpc/zeros.h"
 
 enum { MESSAGE_MAX = ZEROS_MAX + 4096 };
@@ -198,6 +200,11 @@ static void half_duplex(struct trib_grpc_call *call)
         finish(call, 0, NULL);
 }
 
+static void not_here(struct trib_grpc_call *call)
+{
+    finish(call, TRIB_GRPC_UNIMPLEMENTED, "not in this version");
+}
+
 static const struct method {
     const char *path;
     void (*run)(struct trib_grpc_call *call);
@@ -210,6 +217,8 @@ static const struct method {
     { "/grpc.testing.TestService/FullDuplexCall", full_duplex },
     { "/grpc.testing.TestService/HalfDuplexCall", half_duplex },
 };
+
+static const struct method new_reflection = { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", not_here };
 
 /* ---- Serving --------------------------------------------------------------------------------------------------------- */
 
@@ -291,13 +300,18 @@ static void set_frame_size(struct trib_grpc_server *server, const char *bytes)
 }
 
 /* The options that come first; returns where the addresses begin, or 0. */
-static int obey(struct trib_grpc_server *server, int argc, char **argv)
+static int obey(struct ending *ending, int argc, char **argv)
 {
     int at = 1;
 
     for (; at < argc && argv[at][0] == '-'; at++) {
-        if (strcmp(argv[at], "--frame-size") == 0 && at + 1 < argc) {
-            set_frame_size(server, argv[++at]);
+        if (strcmp(argv[at], "--describe") == 0 && at + 1 < argc) {
+            if (!services_begin(ending->server, ending->base, argv[++at]))
+                return 0;
+        } else if (strcmp(argv[at], "--old-reflection") == 0) {
+            serve_method(ending->server, &new_reflection);
+        } else if (strcmp(argv[at], "--frame-size") == 0 && at + 1 < argc) {
+            set_frame_size(ending->server, argv[++at]);
         } else {
             fprintf(stderr, "unknown option %s\n", argv[at]);
             return 0;
@@ -336,7 +350,7 @@ int main(int argc, char **argv)
         return 1;
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
         serve_method(ending.server, &methods[i]);
-    first = obey(ending.server, argc, argv);
+    first = obey(&ending, argc, argv);
     if (first == 0 || !listen_at(ending.server, argv + first))
         return 1;
     term = evsignal_new(ending.base, SIGTERM, on_term, &ending);
