@@ -6,6 +6,26 @@ const { grpc, testing, addressOf, payload, pause, UNBOUNDED, INITIAL, TRAILING }
 
 let cancelled = 0;
 
+// Gives each request a field that grpc-js tells no one: whether it came compressed. The method that knows is not public, which a pinned version makes
+// bearable.
+function tellCompression(method, call) {
+  const came = [];
+  const unpack = call.decompressAndMaybePush;
+  call.decompressAndMaybePush = (entry) => {
+    came.push(entry.compressedMessage.readUInt8(0) === 1);
+    return unpack.call(call, entry);
+  };
+  const tell = (request, pass) => pass(Object.assign(request, { came_compressed: came.shift() }));
+  return new grpc.ServerInterceptingCall(call, { start: (next) => next({ onReceiveMessage: tell }) });
+}
+
+// The status for a request that did not come as it says; null where it did, or says nothing.
+function compressionStatus(request) {
+  const expected = request.expect_compressed;
+  if (!expected || expected.value === request.came_compressed) return null;
+  return { code: grpc.status.INVALID_ARGUMENT, details: 'the message is not compressed as announced' };
+}
+
 function echoInitial(call) {
   const value = call.metadata.get(INITIAL);
   if (value.length === 0) return;
@@ -68,7 +88,7 @@ const service = {
 
   UnaryCall(call, callback) {
     echoInitial(call);
-    const status = askedStatus(call.request);
+    const status = compressionStatus(call.request) || askedStatus(call.request);
     if (status) callback(status);
     else callback(null, { payload: payload(call.request.response_size) }, trailersFor(call));
   },
@@ -82,9 +102,13 @@ const service = {
 
   StreamingInputCall(call, callback) {
     let total = 0;
+    let status = null;
     call.on('cancelled', () => cancelled++);
-    call.on('data', (request) => (total += request.payload.body.length));
-    call.on('end', () => callback(null, { aggregated_payload_size: total }));
+    call.on('data', (request) => {
+      status = status || compressionStatus(request);
+      total += request.payload.body.length;
+    });
+    call.on('end', () => callback(status, { aggregated_payload_size: total }));
     call.on('error', () => {});
   },
 
@@ -103,7 +127,7 @@ const service = {
 };
 
 async function main(uris) {
-  const server = new grpc.Server(UNBOUNDED);
+  const server = new grpc.Server({ ...UNBOUNDED, interceptors: [tellCompression] });
   server.addService(testing.TestService.service, service);
   for (const uri of uris) {
     const port = await new Promise((resolve, reject) =>

@@ -1,7 +1,9 @@
 """grpc.testing.TestService with grpcio.
-     server.py URI...     prints each address, then serves until SIGTERM; calls under way may end
+     server.py [--raw] URI...     prints each address, then serves until SIGTERM; calls under way may end
+--raw: grpcio unpacks no request, which lets the service see which ones came compressed, and refuse those that say otherwise.
 Beyond the service: the trailers of EmptyCall tell as x-cancelled how many calls the clients ended."""
 import concurrent.futures
+import gzip
 import signal
 import sys
 import time
@@ -13,7 +15,8 @@ import test_pb2_grpc
 from testing import CODES, INITIAL, TRAILING, UNBOUNDED, address_of
 
 CALLS_AT_ONCE = 1100
-
+RAW = (("grpc.per_message_decompression", 0),)
+GZIP = b"\x1f\x8b"  # no request begins like this
 
 cancelled = 0
 
@@ -49,12 +52,38 @@ def responses(request, context):
         yield pb.StreamingOutputCallResponse(payload=pb.Payload(body=bytes(parameters.size)))
 
 
+def deserializer_of(handler):
+    """Unpacks requests too, and takes expect_compressed out of those that came as it says."""
+    def deserialize(data):
+        compressed = data.startswith(GZIP)
+        request = handler.request_deserializer(gzip.decompress(data) if compressed else data)
+        if "expect_compressed" in request.DESCRIPTOR.fields_by_name and request.expect_compressed.value == compressed:
+            request.ClearField("expect_compressed")
+        return request
+
+    return deserialize
+
+
+class Unpack(grpc.ServerInterceptor):
+    def intercept_service(self, continuation, details):
+        handler = continuation(details)
+        return handler and handler._replace(request_deserializer=deserializer_of(handler))
+
+
 class TestService(test_pb2_grpc.TestServiceServicer):
+    def __init__(self, raw):
+        self.raw = raw
+
+    def check_compression(self, request, context):
+        if self.raw and request.HasField("expect_compressed"):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not compressed as announced")
+
     def EmptyCall(self, request, context):
         context.set_trailing_metadata((("x-cancelled", str(cancelled)),))
         return pb.Empty()
 
     def UnaryCall(self, request, context):
+        self.check_compression(request, context)
         echo_metadata(context)
         echo_status(request, context)
         if not request.response_compressed.value:
@@ -68,7 +97,10 @@ class TestService(test_pb2_grpc.TestServiceServicer):
 
     def StreamingInputCall(self, requests, context):
         watch(context)
-        total = sum(len(request.payload.body) for request in requests)
+        total = 0
+        for request in requests:
+            self.check_compression(request, context)
+            total += len(request.payload.body)
         return pb.StreamingInputCallResponse(aggregated_payload_size=total)
 
     def FullDuplexCall(self, requests, context):
@@ -84,11 +116,13 @@ class TestService(test_pb2_grpc.TestServiceServicer):
 
 
 def main():
+    raw = sys.argv[1] == "--raw"
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     # Gzip for the server as a whole, and off for each message that is not to have it: grpcio has no switch for one call.
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(CALLS_AT_ONCE), options=UNBOUNDED, compression=grpc.Compression.Gzip)
-    test_pb2_grpc.add_TestServiceServicer_to_server(TestService(), server)
-    for uri in sys.argv[1:]:
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(CALLS_AT_ONCE), compression=grpc.Compression.Gzip,
+                         options=UNBOUNDED + RAW * raw, interceptors=[Unpack()] * raw)
+    test_pb2_grpc.add_TestServiceServicer_to_server(TestService(raw), server)
+    for uri in sys.argv[1 + raw:]:
         port = server.add_insecure_port(address_of(uri))
         print(uri.rsplit(":", 1)[0] + ":%d" % port if uri.startswith("grpc+tcp:") else uri)
     server.start()
