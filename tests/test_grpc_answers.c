@@ -118,6 +118,27 @@ START_TEST(test_reset)
 }
 END_TEST
 
+/* A server may see the deadline pass first, and reset the call for it. The reset is met by a reader of another call. */
+START_TEST(test_reset_at_deadline)
+{
+    static const struct header headers[] = { { ":status", "200" }, { "content-type", "application/grpc" }, { "grpc-status", "0" } };
+    static const uint8_t code[4] = { 0, 0, 0, 8 };
+    struct trib_grpc_call_options options = TRIB_GRPC_CALL_OPTIONS_INIT;
+    struct trib_grpc_call *late;
+    struct trib_error err;
+
+    options.deadline = trib_deadline_ms(20);
+    ck_assert_msg(trib_grpc_call(client, "/a/B", &options, &late, &err) == TRIB_OK, "%s", err.message);
+    grpc_raw_frame(RST_STREAM, 0, 3, code, 4);
+    put_headers(END_STREAM, headers, 3);
+    ck_assert(grpc_raw_send(served));
+    usleep(25000);
+    grpc_talk_expect_status(call, 0, NULL);
+    grpc_talk_expect_status(late, TRIB_GRPC_DEADLINE_EXCEEDED, NULL);
+    grpc_talk_free(late);
+}
+END_TEST
+
 /* A stream that the server says it has not seen. */
 START_TEST(test_goaway)
 {
@@ -311,6 +332,7 @@ int main(void)
     tcase_add_loop_test(answers, test_http_status, 0, COUNT(https));
     tcase_add_test(answers, test_http_and_grpc_status);
     tcase_add_loop_test(answers, test_reset, 0, COUNT(resets));
+    tcase_add_test(answers, test_reset_at_deadline);
     tcase_add_test(answers, test_goaway);
     tcase_add_test(answers, test_lost);
     tcase_add_loop_test(answers, test_trailers, 0, COUNT(ends));

@@ -279,6 +279,16 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+static void lost_by_reset(struct trib_grpc_call *stream, uint32_t code)
+{
+    /* The server may see the deadline pass first, and reset the call for it. */
+    if (!stream->conn->server && code == NGHTTP2_CANCEL && trib_now() >= stream->deadline)
+        tribi_grpc_stream_lost(stream, TRIB_ERR_FAILED, TRIB_GRPC_DEADLINE_EXCEEDED, "the deadline of the call passed");
+    else
+        tribi_grpc_stream_lost(stream, TRIB_ERR_CLOSED, tribi_grpc_status_of_reset(code), "the stream was reset: %s",
+                               nghttp2_http2_strerror(code));
+}
+
 static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
     struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, id);
@@ -290,12 +300,8 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *a
     stream->closed = true;
     if (stream->remote_end && stream->failed == 0)
         stream->out.refused = true; /* what was to be read has come: who still writes is told, who finishes need not know */
-    if (code != NGHTTP2_NO_ERROR || !stream->remote_end) {
-        int status = tribi_grpc_status_of_reset(code);
-
-        if (!(stream->conn->server && stream->out.end_queued && stream->remote_end))
-            tribi_grpc_stream_lost(stream, TRIB_ERR_CLOSED, status, "the stream was reset: %s", nghttp2_http2_strerror(code));
-    }
+    if ((code != NGHTTP2_NO_ERROR || !stream->remote_end) && !(stream->conn->server && stream->out.end_queued && stream->remote_end))
+        lost_by_reset(stream, code);
     tribi_grpc_notify(stream, TRIB_READABLE);
     tribi_grpc_notify(stream, TRIB_WRITABLE);
     if (stream->orphan && !stream->incoming)
