@@ -22,6 +22,16 @@ int tribi_arrow_table_batch(struct trib_arrow_message *message, struct trib_erro
 /* Whether what nanoarrow reads without a look is there, in the verified flatbuffer of a schema message. */
 bool tribi_arrow_table_schema_ok(const uint8_t *metadata);
 
+/* What stands before a message: how much metadata follows, 0: the stream ends. TRIB_ERR_PROTOCOL; TRIB_ERR_LIMIT: more than `limit`. */
+int tribi_arrow_check_prefix(const uint8_t *prefix, size_t limit, size_t *ret_length, struct trib_error *err);
+
+/* trib_arrow_decode() with a decoder of the caller's; `head` has been checked and lies on TRIBI_ARROW_ALIGN. */
+int tribi_arrow_decode_with(struct ArrowIpcDecoder *decoder, struct trib_view head, struct trib_arrow_message *ret_message,
+                            uint64_t *ret_body_length, struct trib_error *err);
+
+/* TRIB_ERR_PROTOCOL: a batch before the schema, a second schema, or one with a body. */
+int tribi_arrow_check_order(enum trib_arrow_kind kind, bool has_schema, uint64_t body_length, struct trib_error *err);
+
 /* Prefix and metadata of a message, in a chunk of their own. */
 int tribi_arrow_head_copy(const struct trib_arrow_message *message, struct trib_chunk **ret_head, struct trib_error *err);
 

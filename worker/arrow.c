@@ -57,8 +57,8 @@ static int check_kind(const struct ArrowIpcDecoder *decoder, struct trib_error *
     return TRIB_OK;
 }
 
-static int decode_with(struct ArrowIpcDecoder *decoder, struct trib_view head, struct trib_arrow_message *ret_message,
-                       uint64_t *ret_body_length, struct trib_error *err)
+int tribi_arrow_decode_with(struct ArrowIpcDecoder *decoder, struct trib_view head, struct trib_arrow_message *ret_message,
+                            uint64_t *ret_body_length, struct trib_error *err)
 {
     struct trib_arrow_message message = {TRIB_ARROW_SCHEMA, TRIB_ARROW_PLAIN, 0, {NULL, 0, NULL}, {NULL, 0, NULL}};
     struct ArrowError error = {""};
@@ -105,7 +105,7 @@ int trib_arrow_decode(struct trib_view head, struct trib_arrow_message *ret_mess
         return rc;
     if (ArrowIpcDecoderInit(&decoder) != NANOARROW_OK)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "Arrow: decoder: no memory");
-    rc = decode_with(&decoder, head, ret_message, ret_body_length, err);
+    rc = tribi_arrow_decode_with(&decoder, head, ret_message, ret_body_length, err);
     ArrowIpcDecoderReset(&decoder);
     return rc;
 }
@@ -271,34 +271,40 @@ int tribi_name_short(int rc, const char *what, uint64_t wanted, struct trib_erro
                               (unsigned long long)wanted, (unsigned long long)got);
 }
 
-static int check_prefix(struct trib_arrow_stream *stream, struct trib_view prefix, size_t *ret_length, struct trib_error *err)
+int tribi_arrow_check_prefix(const uint8_t *prefix, size_t limit, size_t *ret_length, struct trib_error *err)
 {
-    uint32_t word = tribi_get_le32(prefix.data), length = tribi_get_le32(prefix.data + 4);
+    uint32_t word = tribi_get_le32(prefix), length = tribi_get_le32(prefix + 4);
 
     if (word != CONTINUATION)
         return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: %02x %02x %02x %02x came, expected FF FF FF FF before a message",
-                              prefix.data[0], prefix.data[1], prefix.data[2], prefix.data[3]);
+                              prefix[0], prefix[1], prefix[2], prefix[3]);
     if (length > INT32_MAX)
         return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: metadata length %ld is negative", (long)(int32_t)length);
-    if (length > stream->options.metadata_limit)
-        return trib_error_numbers(err, TRIB_ERR_LIMIT, length, stream->options.metadata_limit,
-                                  "Arrow: metadata of %lu bytes, at most %zu are allowed", (unsigned long)length,
-                                  stream->options.metadata_limit);
+    if (length > limit)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, length, limit, "Arrow: metadata of %lu bytes, at most %zu are allowed",
+                                  (unsigned long)length, limit);
     *ret_length = length;
     return TRIB_OK;
 }
 
-static int check_order(struct trib_arrow_stream *stream, struct trib_error *err)
+int tribi_arrow_check_order(enum trib_arrow_kind kind, bool has_schema, uint64_t body_length, struct trib_error *err)
 {
-    bool schema = stream->message.kind == TRIB_ARROW_SCHEMA;
+    bool schema = kind == TRIB_ARROW_SCHEMA;
 
-    if (schema == stream->has_schema)
-        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: a %s came, expected %s",
-                              trib_arrow_kind_name(stream->message.kind),
+    if (schema == has_schema)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: a %s came, expected %s", trib_arrow_kind_name(kind),
                               schema ? "a batch or the end: there is a schema already" : "the schema first");
-    if (schema && stream->body_length != 0)
-        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: a schema with a body of %llu bytes",
-                              (unsigned long long)stream->body_length);
+    if (schema && body_length != 0)
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: a schema with a body of %llu bytes", (unsigned long long)body_length);
+    return TRIB_OK;
+}
+
+static int check_message(struct trib_arrow_stream *stream, struct trib_error *err)
+{
+    int rc = tribi_arrow_check_order(stream->message.kind, stream->has_schema, stream->body_length, err);
+
+    if (rc != TRIB_OK)
+        return rc;
     if (stream->body_length > stream->options.body_limit || stream->body_length > SIZE_MAX)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, stream->body_length, stream->options.body_limit,
                                   "Arrow: a body of %llu bytes, at most %llu are allowed", (unsigned long long)stream->body_length,
@@ -323,15 +329,15 @@ static int take_head(struct trib_arrow_stream *stream, struct trib_error *err)
 
     rc = tribi_name_short(rc, "an Arrow message or the end of the Arrow stream", TRIBI_ARROW_PREFIX, err);
     if (rc == TRIB_OK)
-        rc = check_prefix(stream, view, &length, err);
+        rc = tribi_arrow_check_prefix(view.data, stream->options.metadata_limit, &length, err);
     if (rc != TRIB_OK || length == 0)
         return rc != TRIB_OK ? rc : take_end(stream, err);
     rc = trib_reader_take_aligned(stream->reader, TRIBI_ARROW_PREFIX + length, TRIBI_ARROW_ALIGN, &view, err);
     if (rc != TRIB_OK)
         return tribi_name_short(rc, "Arrow metadata", TRIBI_ARROW_PREFIX + length, err);
     stream->head = trib_view_retain(view);
-    rc = decode_with(&stream->decoder, stream->head, &stream->message, &stream->body_length, err);
-    return rc == TRIB_OK ? check_order(stream, err) : rc;
+    rc = tribi_arrow_decode_with(&stream->decoder, stream->head, &stream->message, &stream->body_length, err);
+    return rc == TRIB_OK ? check_message(stream, err) : rc;
 }
 
 static int take_body(struct trib_arrow_stream *stream, struct trib_error *err)

@@ -37,6 +37,7 @@ libtributary_worker_core_la_SOURCES = \
 	worker/udf_metrics.c \
 	worker/udf_order.c \
 	worker/udf_order-internal.h \
+	worker/udf_put.c \
 	worker/udf_read.c \
 	worker/udf_run.c \
 	worker/udf_session.c \

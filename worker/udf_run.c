@@ -1,124 +1,10 @@
-/* One session on its UDF's thread: the serializer's slots, one after the other, and what they put on the way to the engine. */
+/* One session on its UDF's thread: the serializer's slots, one after the other. */
 #include "worker-internal.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
-#include "message-internal.h"
-
 static const struct trib_event no_event = TRIB_EVENT_INIT_EMPTY;
-
-/* ---- Sending ---------------------------------------------------------------------------------------------------- */
-
-static int stopped(struct trib_error *err)
-{
-    return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "spark-grpc: the session was stopped");
-}
-
-/* Writes one message, part by part; `part` goes on where a wait ended. */
-struct message {
-    uint8_t header[TRIBI_ENVELOPE_HEADER_MAX];
-    size_t header_len;
-    struct trib_view bytes;
-    uint64_t size;
-    int part;
-};
-
-static int write_part(struct trib_writer *writer, const struct message *message, struct trib_error *err)
-{
-    switch (message->part) {
-    case 0:
-        return trib_writer_begin_message(writer, message->size, err);
-    case 1:
-        return message->header_len > 0 ? trib_writer_bytes(writer, message->header, message->header_len, err) : TRIB_OK;
-    case 2:
-        return message->bytes.len > 0 ? trib_writer_view(writer, message->bytes, err) : TRIB_OK;
-    default:
-        return trib_writer_end_message(writer, err);
-    }
-}
-
-/* Waits as long as the engine takes something within each stall_ms. `message` NULL: sends what is gathered. */
-static int send_patiently(struct tribi_session *session, struct message *message, struct trib_error *err)
-{
-    int64_t limit = session->worker->options.stall_ms;
-    int rc = TRIB_OK;
-
-    while (rc == TRIB_OK && (message == NULL || message->part < 4)) {
-        size_t pending = trib_writer_pending(session->speech.writer);
-
-        trib_writer_set_deadline(session->speech.writer, limit > 0 ? trib_deadline_ms(limit) : TRIB_FOREVER);
-        rc = message != NULL ? write_part(session->speech.writer, message, err) : trib_writer_flush(session->speech.writer, err);
-        if (rc == TRIB_ERR_TIMEOUT && trib_writer_pending(session->speech.writer) < pending) {
-            rc = TRIB_OK;
-        } else if (rc == TRIB_OK) {
-            if (message == NULL)
-                break;
-            message->part++;
-        }
-    }
-    if (rc == TRIB_ERR_TIMEOUT) {
-        session->stalled = true;
-        rc = trib_error_set(err, rc, 0, "watchdog: the engine has read nothing for %" PRId64 " ms", limit);
-    } else if (rc != TRIB_OK && rc != TRIB_ERR_NOMEM) {
-        session->broken = true;
-    }
-    return rc;
-}
-
-static int send_message(struct tribi_session *session, struct message *message, struct trib_error *err)
-{
-    int64_t begin = trib_now();
-    int rc = TRIB_ERR_CANCELLED;
-
-    pthread_mutex_lock(&session->out_lock);
-    if (!session->muted && !atomic_load_explicit(&session->stop, memory_order_relaxed)) {
-        atomic_store_explicit(&session->sending, true, memory_order_relaxed);
-        rc = send_patiently(session, message, err);
-        atomic_store_explicit(&session->sending, false, memory_order_relaxed);
-    } else {
-        stopped(err);
-    }
-    pthread_mutex_unlock(&session->out_lock);
-    session->times.send += (uint64_t)(trib_now() - begin);
-    return rc;
-}
-
-static int put(void *self, const struct trib_event *event, struct trib_error *err)
-{
-    struct tribi_session *session = self;
-    struct message message = {.bytes = event->bytes};
-    int rc;
-
-    if (event->kind != TRIB_EVENT_FRAME)
-        return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "spark-grpc: %s has no form here, data is frames", trib_event_name(event->kind));
-    message.header_len = tribi_envelope_data_header(message.header, event->bytes.len, &message.size);
-    if (message.size > INT32_MAX)
-        return trib_error_numbers(err, TRIB_ERR_LIMIT, message.size, INT32_MAX, "spark-grpc: a message of %" PRIu64 " bytes, at most %d",
-                                  message.size, INT32_MAX);
-    rc = send_message(session, &message, err);
-    if (rc == TRIB_OK) {
-        session->bytes_out += event->bytes.len;
-        session->batches_out++;
-        atomic_fetch_add_explicit(&session->worker->totals.bytes_out, event->bytes.len, memory_order_relaxed);
-        atomic_fetch_add_explicit(&session->worker->totals.batches_out, 1, memory_order_relaxed);
-    }
-    return rc;
-}
-
-static void sender_free(void *self)
-{
-    (void)self;
-}
-
-/* What serializers put on; the receiving half of the dialect is the worker itself. */
-static const struct trib_dialect dialect = {
-    .size = sizeof(struct trib_dialect),
-    .name = "spark-grpc",
-    .put = put,
-    .sender_free = sender_free,
-};
 
 /* ---- Items ------------------------------------------------------------------------------------------------------ */
 
@@ -143,7 +29,7 @@ static int next_item(struct tribi_session *session, struct tribi_item *ret_item,
     there = take_item(session, ret_item);
     pthread_mutex_unlock(&session->lock);
     if (!there && trib_writer_pending(session->speech.writer) > 0) {
-        rc = send_message(session, NULL, err);
+        rc = tribi_session_send(session, NULL, err);
         if (rc != TRIB_OK)
             return rc;
     }
@@ -162,7 +48,7 @@ static int next_item(struct tribi_session *session, struct tribi_item *ret_item,
         return TRIB_OK;
     if (there)
         trib_view_release(&ret_item->bytes);
-    return stopped(err);
+    return tribi_session_stopped(err);
 }
 
 static void let_go(struct tribi_session *session, struct tribi_item *item)
@@ -229,7 +115,7 @@ static int open_udf(struct tribi_session *session)
 static int answer_init(struct tribi_session *session)
 {
     struct tribi_udf_response response = {.kind = TRIB_REPLY_INIT, .error = TRIB_UDF_ERROR_INIT};
-    struct message message = {.header_len = 0};
+    struct tribi_outgoing message = {.part = 0};
     struct trib_chunk *chunk;
     int rc = tribi_udf_response_write(&response, &chunk, &session->error);
 
@@ -237,7 +123,7 @@ static int answer_init(struct tribi_session *session)
         return rc;
     message.bytes = trib_chunk_view(chunk);
     message.size = message.bytes.len;
-    rc = send_message(session, &message, &session->error);
+    rc = tribi_session_send(session, &message, &session->error);
     trib_chunk_unref(chunk);
     session->times.opened = trib_now();
     if (rc == TRIB_OK)
@@ -267,7 +153,7 @@ static int pass_frame(struct tribi_session *session, const struct tribi_item *it
     if (rc == TRIB_OK)
         rc = trib_reader_limit_pop(session->frames, &session->error);
     session->times.work += leave(session, clock);
-    return atomic_load(&session->stop) && rc != TRIB_OK ? stopped(&session->error) : rc;
+    return atomic_load(&session->stop) && rc != TRIB_OK ? tribi_session_stopped(&session->error) : rc;
 }
 
 static void count_in(struct tribi_session *session, const struct tribi_item *item)
@@ -338,7 +224,7 @@ void tribi_session_run(struct tribi_session *session)
 
     session->times.started = trib_now();
     memset(&session->error, 0, sizeof(session->error));
-    rc = tribi_sender_wrap(&dialect, session, &session->sender, &session->error);
+    rc = tribi_session_sender_new(session, &session->sender, &session->error);
     trib_writer_cork(session->speech.writer, true);
     if (rc == TRIB_OK)
         rc = open_udf(session);
@@ -347,7 +233,7 @@ void tribi_session_run(struct tribi_session *session)
     if (rc == TRIB_OK)
         rc = pass_data(session);
     if (rc == TRIB_OK && atomic_load(&session->stop))
-        rc = stopped(&session->error);
+        rc = tribi_session_stopped(&session->error);
     keep_failure(session, rc, session->udf);
     if (session->udf != NULL)
         session->serializer->close(session->udf);

@@ -211,6 +211,24 @@ void tribi_threads_join(struct trib_worker *worker);
 /* ---- udf_run.c: the UDF's thread ---- */
 void tribi_session_run(struct tribi_session *session);
 
+/* ---- udf_put.c: the UDF's thread ---- */
+
+/* One message, written part by part; `part` goes on where a wait ended. */
+struct tribi_outgoing {
+    uint8_t header[TRIBI_ENVELOPE_HEADER_MAX];
+    size_t header_len;
+    struct trib_view bytes;
+    uint64_t size;
+    int part;
+};
+
+/* Waits as long as the engine reads. `message` NULL: sends what is gathered. TRIB_ERR_CANCELLED: the session was stopped. */
+int tribi_session_send(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err);
+int tribi_session_stopped(struct trib_error *err);
+
+/* What a serializer puts events on; the receiving half of the dialect is the worker itself. */
+int tribi_session_sender_new(struct tribi_session *session, struct trib_sender **ret_sender, struct trib_error *err);
+
 /* ---- udf_manage.c: I/O thread ---- */
 void tribi_manage_new(struct trib_worker *worker, struct trib_grpc_call *call);
 void tribi_manage_look(struct trib_worker *worker, int64_t now);

@@ -1,0 +1,111 @@
+/* What a session's serializer puts, on its way to the engine: messages written part by part, with the engine's patience in view. */
+#include "worker-internal.h"
+
+#include <inttypes.h>
+
+#include "message-internal.h"
+
+int tribi_session_stopped(struct trib_error *err)
+{
+    return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "spark-grpc: the session was stopped");
+}
+
+static int write_part(struct trib_writer *writer, const struct tribi_outgoing *message, struct trib_error *err)
+{
+    switch (message->part) {
+    case 0:
+        return trib_writer_begin_message(writer, message->size, err);
+    case 1:
+        return message->header_len > 0 ? trib_writer_bytes(writer, message->header, message->header_len, err) : TRIB_OK;
+    case 2:
+        return message->bytes.len > 0 ? trib_writer_view(writer, message->bytes, err) : TRIB_OK;
+    default:
+        return trib_writer_end_message(writer, err);
+    }
+}
+
+/* Waits as long as the engine takes something within each stall_ms. `message` NULL: sends what is gathered. */
+static int send_patiently(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
+{
+    int64_t limit = session->worker->options.stall_ms;
+    int rc = TRIB_OK;
+
+    while (rc == TRIB_OK && (message == NULL || message->part < 4)) {
+        size_t pending = trib_writer_pending(session->speech.writer);
+
+        trib_writer_set_deadline(session->speech.writer, limit > 0 ? trib_deadline_ms(limit) : TRIB_FOREVER);
+        rc = message != NULL ? write_part(session->speech.writer, message, err) : trib_writer_flush(session->speech.writer, err);
+        if (rc == TRIB_ERR_TIMEOUT && trib_writer_pending(session->speech.writer) < pending) {
+            rc = TRIB_OK;
+        } else if (rc == TRIB_OK) {
+            if (message == NULL)
+                break;
+            message->part++;
+        }
+    }
+    if (rc == TRIB_ERR_TIMEOUT) {
+        session->stalled = true;
+        rc = trib_error_set(err, rc, 0, "watchdog: the engine has read nothing for %" PRId64 " ms", limit);
+    } else if (rc != TRIB_OK && rc != TRIB_ERR_NOMEM) {
+        session->broken = true;
+    }
+    return rc;
+}
+
+int tribi_session_send(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
+{
+    int64_t begin = trib_now();
+    int rc = TRIB_ERR_CANCELLED;
+
+    pthread_mutex_lock(&session->out_lock);
+    if (!session->muted && !atomic_load_explicit(&session->stop, memory_order_relaxed)) {
+        atomic_store_explicit(&session->sending, true, memory_order_relaxed);
+        rc = send_patiently(session, message, err);
+        atomic_store_explicit(&session->sending, false, memory_order_relaxed);
+    } else {
+        tribi_session_stopped(err);
+    }
+    pthread_mutex_unlock(&session->out_lock);
+    session->times.send += (uint64_t)(trib_now() - begin);
+    return rc;
+}
+
+static int put(void *self, const struct trib_event *event, struct trib_error *err)
+{
+    struct tribi_session *session = self;
+    struct tribi_outgoing message = {.bytes = event->bytes};
+    int rc;
+
+    if (event->kind != TRIB_EVENT_FRAME)
+        return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "spark-grpc: %s has no form here, data is frames", trib_event_name(event->kind));
+    message.header_len = tribi_envelope_data_header(message.header, event->bytes.len, &message.size);
+    if (message.size > INT32_MAX)
+        return trib_error_numbers(err, TRIB_ERR_LIMIT, message.size, INT32_MAX, "spark-grpc: a message of %" PRIu64 " bytes, at most %d",
+                                  message.size, INT32_MAX);
+    rc = tribi_session_send(session, &message, err);
+    if (rc == TRIB_OK) {
+        session->bytes_out += event->bytes.len;
+        session->batches_out++;
+        atomic_fetch_add_explicit(&session->worker->totals.bytes_out, event->bytes.len, memory_order_relaxed);
+        atomic_fetch_add_explicit(&session->worker->totals.batches_out, 1, memory_order_relaxed);
+    }
+    return rc;
+}
+
+static void sender_free(void *self)
+{
+    (void)self;
+}
+
+/* What serializers put on; the receiving half of the dialect is the worker itself. */
+static const struct trib_dialect dialect = {
+    .size = sizeof(struct trib_dialect),
+    .name = "spark-grpc",
+    .put = put,
+    .sender_free = sender_free,
+};
+
+int tribi_session_sender_new(struct tribi_session *session, struct trib_sender **ret_sender, struct trib_error *err)
+{
+    return tribi_sender_wrap(&dialect, session, ret_sender, err);
+}
