@@ -200,7 +200,7 @@ int trib_channel_peer(struct trib_channel *channel, struct trib_peer *ret_peer, 
 void trib_channel_stats(struct trib_channel *channel, struct trib_channel_stats *ret_stats)
 {
     struct trib_channel_stats stats = { sizeof(stats), channel->bytes_in, channel->bytes_out, channel->recv_calls,
-                                        channel->send_calls, 0, 0, 0 };
+                                        channel->send_calls, 0, 0, 0, 0 };
     size_t size = ret_stats->size;
 
     if (size < sizeof(size))

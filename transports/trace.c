@@ -124,12 +124,13 @@ static int trace_peer(void *self, struct trib_peer *ret_peer, struct trib_error 
 static void trace_stats(void *self, struct trib_channel_stats *stats)
 {
     struct trace *trace = self;
-    struct trib_channel_stats inner = { sizeof(inner), 0, 0, 0, 0, 0, 0, 0 };
+    struct trib_channel_stats inner = { .size = sizeof(inner) };
 
     trib_channel_stats(trace->inner, &inner);
     stats->system_calls_in += inner.system_calls_in;
     stats->system_calls_out += inner.system_calls_out;
     stats->waits += inner.waits;
+    stats->copied += inner.copied;
 }
 
 static const struct trib_channel_ops trace_ops = {

@@ -49,6 +49,7 @@ struct trib_channel_stats {
     uint64_t system_calls_in; /* that moved bytes or said "none" or "end", and polls that waited for bytes */
     uint64_t system_calls_out;
     uint64_t waits;          /* times that a call slept in poll or on a condition; a system call that slept in itself is not seen */
+    uint64_t copied;         /* bytes that the transport itself moved in user space before recv returned them */
 };
 
 /* ---- Opening --------------------------------------------------------------------------------------------------

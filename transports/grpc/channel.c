@@ -417,6 +417,7 @@ static void grpc_stats(void *self, struct trib_channel_stats *stats)
     stats->system_calls_in += stream->conn->calls_in;
     stats->system_calls_out += stream->conn->calls_out;
     stats->waits += stream->waits;
+    stats->copied += stream->in.copied;
     pthread_mutex_unlock(&stream->conn->lock);
 }
 

@@ -276,7 +276,7 @@ struct tribi_grpc_conn {
     uint64_t received;            /* bytes, */
     uint64_t frames;              /* and whole frames, or blocks of headers */
     struct trib_chunk *fed_block; /* the block that the fed bytes lie in; NULL: they must be copied */
-    uint64_t copied;
+    bool fed_copied;              /* they were copied there for that: what of them is payload, its stream counts */
     struct tribi_grpc_flow flow;
     uint32_t told_window, told_frame; /* settings that the peer was sent */
     struct tribi_grpc_poke *poke;

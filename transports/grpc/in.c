@@ -256,6 +256,7 @@ static int payload(struct trib_grpc_call *stream, const uint8_t *data, size_t le
         }
         data += part;
         len -= part;
+        stream->in.copied += stream->conn->fed_copied ? part : 0;
     }
     return rc == TRIB_OK && last ? tribi_grpc_push(stream, (struct trib_view){ NULL, 0, NULL }, TRIB_RECV_MARK, 0) : rc;
 }
@@ -424,8 +425,9 @@ static int feed_copied(struct tribi_grpc_conn *conn, struct plan *plan, size_t i
         at += n;
         left -= n;
     }
-    conn->copied += got;
+    conn->fed_copied = true;
     rc = feed(conn, trib_chunk_data(block), got, block);
+    conn->fed_copied = false;
     trib_chunk_unref(block);
     return rc;
 }
