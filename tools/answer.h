@@ -9,8 +9,9 @@
 
 struct answer {
     struct output output;
-    bool arrow;              /* one encapsulated message in each, gathered to an Arrow stream */
-    struct trib_view schema; /* of that stream */
+    bool arrow;              /* Arrow in each, gathered to one stream */
+    struct trib_view schema; /* of that stream: the input's, unless the answer brings one */
+    struct trib_chunk *own;  /* what it brought */
     bool begun;
     uint64_t batches;
     uint64_t bytes;
@@ -22,5 +23,7 @@ int answer_put(struct answer *answer, struct trib_view data, struct trib_error *
 
 /* After the last one. */
 int answer_end(struct answer *answer, struct trib_error *err);
+
+void answer_done(struct answer *answer);
 
 #endif

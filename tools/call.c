@@ -156,6 +156,7 @@ static int call_with_payload(struct call *call, struct trib_view payload)
         return TOOL_FAILED;
     }
     code = call_with_input(call, &execute, stop);
+    answer_done(&answer);
     close(stop[0]);
     if (stop[1] >= 0)
         close(stop[1]);
@@ -299,8 +300,8 @@ const struct tool_command tool_call = {
     "  --name NAME          the UDF's name (what --payload says)\n"
     "  --chunk SIZE         send the payload behind Init, in chunks of this size\n"
     "  --in FILE            the data; without it there is none\n"
-    "  --out FILE           write the answer there, an Arrow stream of the input's schema;\n"
-    "                       without it the answer is counted and discarded\n"
+    "  --out FILE           write the answer there, an Arrow stream of the schema that it brings, or\n"
+    "                       else of the input's; without it the answer is counted and discarded\n"
     "  --raw                FILE is any bytes, and so is the answer\n"
     "  --batch SIZE         --raw: bytes in each DataRequest (1MiB)\n"
     "  --raw-out            write the answer's bytes as they come, whatever they are\n"

@@ -406,8 +406,9 @@ static int write_init(struct run *run, struct trib_error *err)
     init.payload_size = (int64_t)execute->payload.len;
     init.has_payload_crc32 = true;
     init.payload_crc32 = trib_udf_crc32(0, execute->payload);
+    /* What the UDF gives is not known here: it is of the input's schema, or brings its own. */
     if (execute->input != NULL && execute->input->arrow != NULL)
-        init.input_schema = init.output_schema = execute->input->schema;
+        init.input_schema = execute->input->schema;
     rc = trib_execution_init(run->execution, &init, err);
     return rc == TRIB_OK && init.is_chunking_payload ? write_chunks(run, err) : rc;
 }
