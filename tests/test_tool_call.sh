@@ -140,9 +140,10 @@ is 'a line for each error' [ "$(grep -c 'UserError: simulated user-code error' l
 start "$worker" --protocol spark-grpc
 runs 0 call $worker --payload upper --raw --in small --out -
 is 'upper, by the payload' [ "$(cat out)" = 'MANY CHANNELS, 1 STREAM.' ]
-runs 0 call $worker --payload c:count --in eight.arrows --raw-out --out -
-is 'count, by the payload' grep -q 'frames=8 nulls=0 bytes=1728' out
-refuses 1 'not one Arrow batch' call $worker --payload count --in eight.arrows --out back
+runs 0 call $worker --payload c:count --in eight.arrows --out back
+is 'count, by the payload' grep -q 'received 1 batches, .* 1 rows in' err && grep -q 'rows_in=24 rows_out=1 ' err
+runs 0 call $worker --payload count --raw --in small --raw-out --out -
+is 'count, of what is no Arrow' grep -q 'frames=1 nulls=0 bytes=25' out
 refuses 3 'nonsense' call $worker --payload nonsense --in one.arrows
 end_server TERM
 start "$worker" --protocol spark-grpc --serializer count --once

@@ -36,4 +36,4 @@ tributary_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 
 # What belongs to tests/test_tool.sh: the command over gRPC, and for workers of Spark's gRPC protocol.
 EXTRA_DIST += tests/support/tool.sh
-script_tests += tests/test_tool_call.sh tests/test_tool_grpc.sh tests/test_tool_launch.sh
+script_tests += tests/test_tool_arrow.sh tests/test_tool_call.sh tests/test_tool_grpc.sh tests/test_tool_launch.sh

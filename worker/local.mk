@@ -26,6 +26,10 @@ libtributary_worker_core_la_SOURCES = \
 	worker/spark_socket_data.c \
 	worker/spark_socket_put.c \
 	worker/spark_socket_reply.c \
+	worker/udf_arrow-internal.h \
+	worker/udf_arrow_in.c \
+	worker/udf_arrow_out.c \
+	worker/udf_arrow_schema.c \
 	worker/udf_envelope.c \
 	worker/udf_envelope-internal.h \
 	worker/udf_feed.c \

@@ -47,4 +47,5 @@ const struct trib_serializer trib_serializer_spark_echo = {
     .event = spark_echo_event,
     .close = spark_echo_close,
     .failure = spark_echo_failure,
+    .takes = TRIB_TAKES_FRAMES,
 };

@@ -32,6 +32,7 @@ struct tribi_intake {
     size_t control_limit;
     size_t data_limit;
     size_t align;          /* of whole data, 1: wherever it lies */
+    bool arrow;            /* of its first Arrow body, if it is Arrow */
     bool in_pieces;        /* data is handed out as it comes */
     bool hold;             /* ask for no more than comes by itself: too much is held already */
     struct trib_view rest; /* received, not looked at; one reference */
@@ -39,6 +40,8 @@ struct tribi_intake {
     struct trib_view have; /* of the part that is being put together, in one piece; one reference */
     struct trib_chunk *block; /* its holder, if we made it: room for `size` bytes */
     size_t size;           /* of the whole part */
+    bool placed;           /* a place for the rest of it was asked for, */
+    size_t skip;           /* this far behind a multiple of the alignment */
     bool broken;           /* the channel failed, not the message */
     uint64_t copied;       /* bytes of data that were moved */
     uint64_t received;     /* bytes of data */

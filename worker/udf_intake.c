@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { ALIGN = 64, PIECE = 64 << 10 };
+#include "arrow-internal.h"
+
+enum { ALIGN = 64, PIECE = 64 << 10, LARGE = 128 << 10 };
 
 void tribi_intake_init(struct tribi_intake *intake, struct trib_channel *channel)
 {
@@ -12,16 +14,19 @@ void tribi_intake_init(struct tribi_intake *intake, struct trib_channel *channel
     tribi_envelope_init(&intake->envelope);
 }
 
-static void drop_part(struct tribi_intake *intake)
+static void forget_part(struct tribi_intake *intake)
 {
-    trib_view_release(&intake->have);
+    intake->have = (struct trib_view){.data = NULL};
     intake->block = NULL;
     intake->size = 0;
+    intake->placed = false;
+    intake->skip = 0;
 }
 
 void tribi_intake_done(struct tribi_intake *intake)
 {
-    drop_part(intake);
+    trib_view_release(&intake->have);
+    forget_part(intake);
     trib_view_release(&intake->rest);
 }
 
@@ -38,20 +43,45 @@ static void count_copy(struct tribi_intake *intake, size_t len)
         intake->copied += len;
 }
 
+/* Which byte of the part is to be aligned: the first one, or the first of an Arrow body, as far as its prefix has come. */
+static size_t lead(const struct tribi_intake *intake)
+{
+    size_t length;
+
+    if (!intake->arrow || !is_data(intake) || intake->have.len < TRIBI_ARROW_PREFIX ||
+        tribi_arrow_check_prefix(intake->have.data, SIZE_MAX, &length, NULL) != TRIB_OK)
+        return 0;
+    return length < intake->size ? TRIBI_ARROW_PREFIX + length : 0;
+}
+
+/* What nobody asked to be aligned stays where it came, unless it is large: then it has a block of its own in any case. */
+static size_t alignment(const struct tribi_intake *intake)
+{
+    bool asked = intake->align > 1, large = intake->size >= LARGE;
+
+    return !asked && !large ? 1 : ALIGN > intake->align ? ALIGN : intake->align;
+}
+
+/* How far behind a multiple of the alignment the part begins. */
+static size_t offset(const struct tribi_intake *intake)
+{
+    return (0 - lead(intake)) & (alignment(intake) - 1);
+}
+
 /* A block of our own for the whole part, with what there is of it. */
 static int make_block(struct tribi_intake *intake, struct trib_error *err)
 {
+    size_t skip = offset(intake);
     struct trib_chunk *block;
-    int rc = trib_chunk_new(intake->size, ALIGN > intake->align ? ALIGN : intake->align, &block, err);
+    int rc = trib_chunk_new(skip + intake->size, alignment(intake), &block, err);
     struct trib_view view;
 
     if (rc != TRIB_OK)
         return rc;
-    view = trib_chunk_view(block);
+    view = trib_view_sub(trib_chunk_view(block), skip, intake->have.len);
     /* copy: the part came to more than one place, or to one that is not aligned */
-    memcpy(trib_chunk_writable(block), intake->have.data, intake->have.len);
+    memcpy(trib_chunk_writable(block) + skip, intake->have.data, intake->have.len);
     count_copy(intake, intake->have.len);
-    view.len = intake->have.len;
     trib_view_release(&intake->have);
     intake->have = view; /* the block's reference */
     intake->block = block;
@@ -76,7 +106,7 @@ static int add_bytes(struct tribi_intake *intake, struct trib_view bytes, struct
     if (rc != TRIB_OK)
         return rc;
     /* copy: as above */
-    memcpy(trib_chunk_writable(intake->block) + have->len, bytes.data, bytes.len);
+    memcpy((uint8_t *)(uintptr_t)have->data + have->len, bytes.data, bytes.len);
     count_copy(intake, bytes.len);
     have->len += bytes.len;
     return TRIB_OK;
@@ -98,9 +128,7 @@ static int check_part(struct tribi_intake *intake, struct trib_error *err)
 static int hand_out(struct tribi_intake *intake, enum tribi_intake_kind kind, struct tribi_intake_item *ret_item)
 {
     *ret_item = (struct tribi_intake_item){.kind = kind, .length = intake->have.len, .bytes = intake->have};
-    intake->have = (struct trib_view){.data = NULL};
-    intake->block = NULL;
-    intake->size = 0;
+    forget_part(intake);
     return TRIB_OK;
 }
 
@@ -110,7 +138,7 @@ static int end_message(struct tribi_intake *intake, struct tribi_intake_item *re
     enum tribi_envelope_part part;
     int rc;
 
-    if (intake->align > 1 && !intake->in_pieces && is_data(intake) && ((uintptr_t)intake->have.data & (intake->align - 1)) != 0) {
+    if (intake->align > 1 && !intake->in_pieces && is_data(intake) && (((uintptr_t)intake->have.data + lead(intake)) & (intake->align - 1)) != 0) {
         rc = make_block(intake, err);
         if (rc != TRIB_OK)
             return rc;
@@ -169,7 +197,7 @@ static int use_rest(struct tribi_intake *intake, struct tribi_intake_item *ret_i
 /* ---- Receiving ----------------------------------------------------------------------------------------------------- */
 
 /* The rest of the data in one piece, behind what there is of it; or a little, where that is not what is needed. */
-static void fill_want(const struct tribi_intake *intake, int64_t deadline, struct trib_want *want)
+static void fill_want(struct tribi_intake *intake, int64_t deadline, struct trib_want *want)
 {
     bool whole = tribi_envelope_in_part(&intake->envelope) && !intake->hold && intake->block == NULL && !(intake->in_pieces && is_data(intake));
 
@@ -180,9 +208,13 @@ static void fill_want(const struct tribi_intake *intake, int64_t deadline, struc
                                .budget = trib_channel_budget(intake->channel)};
     if (whole) {
         want->min = (size_t)intake->envelope.left;
-        want->head = intake->have.len;
+        /* More room than for the head alone puts the byte that counts where it should lie. Once there is a place, it stays. */
+        if (!intake->placed && intake->have.len > 0)
+            intake->skip = offset(intake);
+        intake->placed = true;
+        want->head = intake->have.len > 0 ? intake->have.len + intake->skip : 0;
         want->next = intake->have.len > 0 ? intake->have.data + intake->have.len : NULL;
-        want->align = ALIGN > intake->align ? ALIGN : intake->align;
+        want->align = alignment(intake);
     } else if (tribi_envelope_in_part(&intake->envelope) && !intake->hold) {
         want->min = intake->envelope.left < PIECE ? (size_t)intake->envelope.left : PIECE;
     }

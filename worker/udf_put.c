@@ -12,16 +12,14 @@ int tribi_session_stopped(struct trib_error *err)
 
 static int write_part(struct trib_writer *writer, const struct tribi_outgoing *message, struct trib_error *err)
 {
-    switch (message->part) {
-    case 0:
+    if (message->part == 0)
         return trib_writer_begin_message(writer, message->size, err);
-    case 1:
-        return message->header_len > 0 ? trib_writer_bytes(writer, message->header, message->header_len, err) : TRIB_OK;
-    case 2:
-        return message->bytes.len > 0 ? trib_writer_view(writer, message->bytes, err) : TRIB_OK;
-    default:
-        return trib_writer_end_message(writer, err);
-    }
+    return message->part <= message->count ? trib_writer_view(writer, message->views[message->part - 1], err) : trib_writer_end_message(writer, err);
+}
+
+static bool is_written(const struct tribi_outgoing *message)
+{
+    return message->part == message->count + 2;
 }
 
 /* Waits as long as the engine takes something within each stall_ms. `message` NULL: sends what is gathered. */
@@ -30,7 +28,7 @@ static int send_patiently(struct tribi_session *session, struct tribi_outgoing *
     int64_t limit = session->worker->options.stall_ms;
     int rc = TRIB_OK;
 
-    while (rc == TRIB_OK && (message == NULL || message->part < 4)) {
+    while (rc == TRIB_OK && (message == NULL || !is_written(message))) {
         size_t pending = trib_writer_pending(session->speech.writer);
 
         trib_writer_set_deadline(session->speech.writer, limit > 0 ? trib_deadline_ms(limit) : TRIB_FOREVER);
@@ -70,26 +68,63 @@ int tribi_session_send(struct tribi_session *session, struct tribi_outgoing *mes
     return rc;
 }
 
-static int put(void *self, const struct trib_event *event, struct trib_error *err)
+static void count_out(struct tribi_session *session, uint64_t len)
 {
-    struct tribi_session *session = self;
-    struct tribi_outgoing message = {.bytes = event->bytes};
+    struct tribi_totals *totals = &session->worker->totals;
+
+    session->bytes_out += len;
+    session->batches_out++;
+    atomic_fetch_add_explicit(&totals->bytes_out, len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&totals->batches_out, 1, memory_order_relaxed);
+}
+
+/* A DataResponse with these views as its data, `len` bytes. */
+static int put_data(struct tribi_session *session, const struct trib_view *views, unsigned count, uint64_t len, struct trib_error *err)
+{
+    struct tribi_outgoing message = {.count = 1};
     int rc;
 
-    if (event->kind != TRIB_EVENT_FRAME)
-        return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "spark-grpc: %s has no form here, data is frames", trib_event_name(event->kind));
-    message.header_len = tribi_envelope_data_header(message.header, event->bytes.len, &message.size);
+    message.views[0] = (struct trib_view){.data = message.header, .len = tribi_envelope_data_header(message.header, len, &message.size)};
     if (message.size > INT32_MAX)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, message.size, INT32_MAX, "spark-grpc: a message of %" PRIu64 " bytes, at most %d",
                                   message.size, INT32_MAX);
+    for (unsigned i = 0; i < count; i++)
+        message.views[message.count++] = views[i];
     rc = tribi_session_send(session, &message, err);
-    if (rc == TRIB_OK) {
-        session->bytes_out += event->bytes.len;
-        session->batches_out++;
-        atomic_fetch_add_explicit(&session->worker->totals.bytes_out, event->bytes.len, memory_order_relaxed);
-        atomic_fetch_add_explicit(&session->worker->totals.batches_out, 1, memory_order_relaxed);
-    }
+    if (rc == TRIB_OK)
+        count_out(session, len);
     return rc;
+}
+
+static int put_arrow(struct tribi_session *session, const struct trib_event *event, struct trib_error *err)
+{
+    struct tribi_arrow_parts parts;
+    int rc = tribi_arrow_out_put(&session->answer, event, &parts, err);
+
+    session->misput = rc == TRIB_ERR_PROTOCOL;
+    if (rc != TRIB_OK || parts.count == 0)
+        return rc;
+    rc = put_data(session, parts.views, parts.count, parts.size, err);
+    if (rc == TRIB_OK && event->arrow.kind == TRIB_ARROW_BATCH)
+        tribi_add_rows(&session->rows_out, event->arrow.rows);
+    return rc;
+}
+
+static int put(void *self, const struct trib_event *event, struct trib_error *err)
+{
+    struct tribi_session *session = self;
+
+    switch (event->kind) {
+    case TRIB_EVENT_FRAME:
+        session->rows_unknown = true;
+        return put_data(session, &event->bytes, event->bytes.len > 0, event->bytes.len, err);
+    case TRIB_EVENT_STREAM:
+    case TRIB_EVENT_ARROW:
+    case TRIB_EVENT_STREAM_END:
+        return put_arrow(session, event, err);
+    default:
+        return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "spark-grpc: %s has no form here, data is frames or Arrow", trib_event_name(event->kind));
+    }
 }
 
 static void sender_free(void *self)

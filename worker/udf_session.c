@@ -117,12 +117,22 @@ static void report(struct tribi_session *session)
         options->report(options->arg, &what);
 }
 
+/* What the transport moved is known when the stream has ended. */
+static void count_moved_below(struct tribi_session *session)
+{
+    struct trib_channel_stats stats = {.size = sizeof(stats)};
+
+    trib_channel_stats(session->channel, &stats);
+    atomic_fetch_add(&session->worker->totals.copied, stats.copied);
+}
+
 void tribi_session_over(struct tribi_session *session)
 {
     struct trib_worker *worker = session->worker;
 
     if (session->counted) {
         session->counted = false;
+        count_moved_below(session);
         session->state = TRIBI_UDF_ENDED;
         atomic_fetch_sub(&worker->totals.in_flight, 1);
         atomic_fetch_add(&worker->totals.outcomes[session->outcome], 1);
@@ -219,6 +229,7 @@ static void engage(struct tribi_session *session, struct trib_view payload)
                        payload.len > 0 ? (const char *)payload.data : "");
     } else {
         session->intake.in_pieces = tribi_serializer_has(session->serializer, frame);
+        session->intake.arrow = tribi_serializer_takes(session->serializer) != TRIB_TAKES_FRAMES;
         session->state = TRIBI_UDF_OPENING;
         if (tribi_threads_engage(session, &err) == TRIB_OK)
             return;
@@ -455,6 +466,15 @@ static bool feed(struct tribi_session *session)
     return rc != TRIB_AGAIN;
 }
 
+static void count_moved(struct tribi_session *session)
+{
+    uint64_t moved = session->intake.copied;
+
+    if (moved > session->moved_io)
+        atomic_fetch_add_explicit(&session->worker->totals.copied, moved - session->moved_io, memory_order_relaxed);
+    session->moved_io = moved;
+}
+
 static void on_readable(void *arg)
 {
     struct tribi_session *session = arg;
@@ -475,6 +495,7 @@ void tribi_session_read(struct tribi_session *session)
         if (session->paused)
             return;
         rc = tribi_intake_next(&session->intake, TRIB_NOWAIT, &item, &err);
+        count_moved(session);
         if (rc == TRIB_OK)
             act_on_item(session, &item);
         else if (rc != TRIB_AGAIN)

@@ -114,6 +114,11 @@ void tribi_session_metrics(const struct tribi_session *session, struct trib_udf_
         return;
     set(ret_metrics, TRIB_UDF_BYTES_IN, session->bytes_in);
     set(ret_metrics, TRIB_UDF_BYTES_OUT, session->bytes_out);
+    if (session->shape == TRIB_DATA_STREAM) {
+        set(ret_metrics, TRIB_UDF_ROWS_IN, session->rows_in);
+        if (!session->rows_unknown)
+            set(ret_metrics, TRIB_UDF_ROWS_OUT, session->rows_out);
+    }
     set(ret_metrics, TRIB_UDF_BATCHES_IN, session->batches_in);
     set(ret_metrics, TRIB_UDF_BATCHES_OUT, session->batches_out);
     set(ret_metrics, TRIB_UDF_INIT_WALL_NANOS, times->open);
@@ -125,7 +130,7 @@ void tribi_session_metrics(const struct tribi_session *session, struct trib_udf_
     set(ret_metrics, TRIB_UDF_WORK_CPU_NANOS, times->cpu);
 }
 
-enum { PAIRS = 8, TEXT = 24 };
+enum { PAIRS = 10, TEXT = 24 };
 
 static void pair_of(struct trib_spark_pair *pair, char *text, const char *key, uint64_t value)
 {
@@ -135,7 +140,8 @@ static void pair_of(struct trib_spark_pair *pair, char *text, const char *key, u
 }
 
 /* The same as a map, for an engine of 4.3.0. */
-static size_t pairs_of(const struct tribi_session *session, bool good, struct trib_spark_pair pairs[PAIRS], char texts[PAIRS][TEXT])
+static size_t pairs_of(const struct tribi_session *session, bool good, const struct trib_udf_metrics *metrics,
+                       struct trib_spark_pair pairs[PAIRS], char texts[PAIRS][TEXT])
 {
     const struct tribi_times *times = &session->times;
     size_t n = 0;
@@ -144,10 +150,9 @@ static size_t pairs_of(const struct tribi_session *session, bool good, struct tr
     pairs[n++].value = tribi_udf_text(good ? "ok" : session->state == TRIBI_UDF_CANCELLING ? "cancelled" : "failed");
     if (session->engaged || times->started == 0)
         return n;
-    pair_of(&pairs[n], texts[n], "bytes_in", session->bytes_in), n++;
-    pair_of(&pairs[n], texts[n], "bytes_out", session->bytes_out), n++;
-    pair_of(&pairs[n], texts[n], "batches_in", session->batches_in), n++;
-    pair_of(&pairs[n], texts[n], "batches_out", session->batches_out), n++;
+    for (enum trib_udf_metric metric = TRIB_UDF_BYTES_IN; metric <= TRIB_UDF_BATCHES_OUT; metric++)
+        if ((metrics->present & 1u << metric) != 0)
+            pair_of(&pairs[n], texts[n], trib_udf_metric_name(metric), metrics->values[metric]), n++;
     pair_of(&pairs[n], texts[n], "queue_nanos", (uint64_t)(times->started - times->queued)), n++;
     pair_of(&pairs[n], texts[n], "udf_nanos", times->open + times->work), n++;
     pair_of(&pairs[n], texts[n], "transport_nanos", times->receive + times->send), n++;
@@ -170,7 +175,7 @@ static void add(struct tribi_session *session, enum trib_reply_kind kind, const 
     if (terminator) {
         memset(pairs, 0, sizeof(pairs));
         tribi_session_metrics(session, &metrics);
-        response.pair_count = pairs_of(session, good, pairs, texts);
+        response.pair_count = pairs_of(session, good, &metrics, pairs, texts);
         response.pairs = pairs;
         response.metrics = metrics.present != 0 ? &metrics : NULL;
     }

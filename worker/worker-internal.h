@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "udf_arrow-internal.h"
 #include "udf_intake-internal.h"
 #include "udf_message-internal.h"
 #include "udf_order-internal.h"
@@ -15,6 +16,21 @@
 
 struct event;
 struct tribi_session;
+
+/* What a serializer gets. A table of the time before it could say gets what it got then; and who reads frames while they come, reads frames. */
+static inline enum trib_serializer_takes tribi_serializer_takes(const struct trib_serializer *serializer)
+{
+    bool says = serializer->size >= offsetof(struct trib_serializer, takes) + sizeof(serializer->takes);
+
+    return says && serializer->frame == NULL ? serializer->takes : TRIB_TAKES_FRAMES;
+}
+
+/* Peers and serializers claim any number of rows. */
+static inline void tribi_add_rows(uint64_t *sum, int64_t rows)
+{
+    if (rows > 0)
+        *sum = *sum > (uint64_t)(INT64_MAX - rows) ? INT64_MAX : *sum + (uint64_t)rows;
+}
 
 /* Whether the table has an optional slot. */
 #define tribi_serializer_has(serializer, slot) \
@@ -71,6 +87,7 @@ struct tribi_session {
     bool lost;           /* nothing more can be said */
     bool buried;         /* it is to be freed when nobody is inside it */
     struct tribi_session *grave_next;
+    uint64_t moved_io;   /* of what the intake has copied, what is in the totals */
     bool deaf;           /* nothing more is to be read */
     bool paused;         /* nothing is asked for: more than the budget is held */
     bool in_frame;       /* data that comes in pieces was begun */
@@ -121,6 +138,15 @@ struct tribi_session {
     struct tribi_told failure;
     struct tribi_times times;
     uint64_t bytes_in, bytes_out, batches_in, batches_out;
+    enum trib_data_shape shape; /* what the serializer gets: frames, or one Arrow stream; 0: the first data will tell */
+    struct tribi_arrow_in *arrow;
+    struct tribi_arrow_out answer;
+    bool in_stream;           /* STREAM was passed */
+    bool foreign;             /* what failed was what the engine sent, */
+    bool misput;              /* or what the serializer put */
+    uint64_t rows_in, rows_out;
+    bool rows_unknown;        /* out: it put frames */
+    uint64_t moved;           /* bytes that reading its input has copied; all of them are in the totals */
 };
 
 /* ---- The worker -------------------------------------------------------------------------------------------------- */
@@ -214,18 +240,17 @@ void tribi_session_run(struct tribi_session *session);
 /* ---- udf_put.c: the UDF's thread ---- */
 
 /* One message, written part by part; `part` goes on where a wait ended. */
+enum { TRIBI_OUTGOING_VIEWS = 7 };
 struct tribi_outgoing {
     uint8_t header[TRIBI_ENVELOPE_HEADER_MAX];
-    size_t header_len;
-    struct trib_view bytes;
+    struct trib_view views[TRIBI_OUTGOING_VIEWS];
+    unsigned count, part;
     uint64_t size;
-    int part;
 };
 
 /* Waits as long as the engine reads. `message` NULL: sends what is gathered. TRIB_ERR_CANCELLED: the session was stopped. */
 int tribi_session_send(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err);
 int tribi_session_stopped(struct trib_error *err);
-
 /* What a serializer puts events on; the receiving half of the dialect is the worker itself. */
 int tribi_session_sender_new(struct tribi_session *session, struct trib_sender **ret_sender, struct trib_error *err);
 

@@ -207,8 +207,8 @@ TRIB_API void trib_sender_free(struct trib_sender *sender);
 /* Writes one event. TRIB_ERR_PROTOCOL: it may not come here; nothing was written. TRIB_AGAIN, TRIB_ERR_TIMEOUT, TRIB_ERR_NOMEM: a
  * part of it may have been written: call again with the same event until TRIB_OK, before any other (or write no more: the peer
  * would take what comes for the rest of it). Its views need to be valid only during each call. TRIB_ERR_USAGE, TRIB_ERR_LIMIT: the
- * event makes no sense, is not the one that is half written, or is too large; nothing of it was written. Other errors are the
- * writer's and stick. */
+ * event makes no sense, is not the one that is half written, or is too large; nothing of it was written. TRIB_ERR_UNSUPPORTED: the
+ * dialect has no form for it; likewise. Other errors are the writer's and stick. */
 TRIB_API int trib_sender_put(struct trib_sender *sender, const struct trib_event *event, struct trib_error *err);
 
 /* The next session on the same connection. TRIB_ERR_USAGE: this one is not over. */

@@ -14,6 +14,13 @@ TRIB_BEGIN_DECLS
 
 struct trib_udf_error; /* tributary/spark_udf.h */
 
+/* What a serializer takes from an engine of Spark's gRPC worker protocol, where data is called Arrow and may be anything. */
+enum trib_serializer_takes {
+    TRIB_TAKES_ANY = 0,    /* one Arrow stream where Init has an input_schema, or else where the first data begins as Arrow does; else frames */
+    TRIB_TAKES_FRAMES = 1, /* frames, whatever is in them */
+    TRIB_TAKES_ARROW = 2   /* one Arrow stream; data that is no Arrow is an error of the engine's */
+};
+
 /* ---- The table ---------------------------------------------------------------------------------------------------
  * A serializer gets the events of the data section and puts events on a sender; it knows neither channel nor dialect. All slots
  * run on the thread of trib_session_serve(). A negative code ends the session: the peer reads the error's message as an
@@ -36,13 +43,17 @@ struct trib_serializer {
     int (*frame)(void *state, struct trib_reader *frame, uint64_t length, struct trib_sender *out, struct trib_error *err);
 
     /* What the engine is to be told of a slot that failed with *err (state: NULL if that was open); *ret_error holds what it would be told
-     * otherwise: the message of *err as a UserError for TRIB_ERR_FAILED, as a WorkerError for any other code. */
+     * otherwise: the message of *err as a UserError for TRIB_ERR_FAILED, as a ProtocolError for TRIB_ERR_PROTOCOL (but that of
+     * trib_sender_put()), as a WorkerError for any other code. */
     void (*failure)(void *state, const struct trib_error *err, struct trib_udf_error *ret_error);
+
+    /* With `frame`, or in a table without room for it: TRIB_TAKES_FRAMES. */
+    enum trib_serializer_takes takes;
 };
 #define TRIB_SERIALIZER_SIZE_0_1 offsetof(struct trib_serializer, frame)
 
-/* echo: the identity: frames as they came; one output stream for all groups (TRIB_ERR_UNSUPPORTED: pairs of groups, groups whose
- * schemas differ).
+/* echo: the identity: frames as they came, which is all that it gets over gRPC; one output stream for all groups
+ * (TRIB_ERR_UNSUPPORTED: pairs of groups, groups whose schemas differ).
  * upper: frames with ASCII letters in upper case; in Arrow streams the columns of text (utf8, large_utf8), which must not be
  * compressed.
  * count: takes everything, answers once at the end: a frame "frames=N nulls=N bytes=N", or a batch of one row with the int64

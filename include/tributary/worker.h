@@ -14,11 +14,17 @@ TRIB_BEGIN_DECLS
  *
  * One I/O thread (whoever runs the base, or trib_worker_run()) reads every stream, keeps to the order of messages, answers Manage and watches the
  * clock. Serializers run on a bounded set of threads, one session each from open to close; more sessions wait their turn in the
- * order in which their Init was complete. Each DataRequest is one FRAME event, each FRAME that a serializer puts is one DataResponse:
+ * order in which their Init was complete. The data is one Arrow stream, or frames of whatever it may be; which of the two, the table says (`takes`):
  *
- *   open(INIT, with udf_init)   InitResponse         event(DATA, TRIB_DATA_FRAMES)   event(FRAME)*   event(DATA_END) FinishResponse   close
+ *   open(INIT, with udf_init)  InitResponse  event(DATA, TRIB_DATA_STREAM)  (STREAM  ARROW*  STREAM_END)?  event(DATA_END)  FinishResponse  close
+ *                                            event(DATA, TRIB_DATA_FRAMES)  FRAME*
  *
- * An error of a slot is told as doc/worker.md says: TRIB_ERR_FAILED as a UserError, others as a WorkerError, unless the table has `failure`. After
+ * The stream's schema is Init.input_schema, and comes at once; its batches are what DataRequests hold (doc/worker.md). With TRIB_TAKES_ANY and without an
+ * input_schema, DATA comes with the first DataRequest or Finish. Without a schema there is no STREAM. What a serializer puts needs not be what it
+ * got: each FRAME and each batch is one DataResponse.
+ *
+ * An error of a slot is told as doc/worker.md says: TRIB_ERR_FAILED as a UserError, TRIB_ERR_PROTOCOL as a ProtocolError, others as a WorkerError,
+ * unless the table has `failure`. After
  * Cancel, a lost stream or the watchdog, trib_sender_put() returns TRIB_ERR_CANCELLED, and the serializer is closed when its slot returns. */
 struct trib_worker;
 
@@ -52,7 +58,8 @@ struct trib_worker_options {
     size_t control_limit;     /* bytes of a control message; default 16 MiB */
     size_t payload_limit;     /* of a UDF's payload, assembled; default 256 MiB */
     size_t frame_limit;       /* of the data of one DataRequest; default 256 MiB; the channel's limit holds as well */
-    size_t align;             /* of the first byte of a FRAME: a power of two up to 4096; default 1: where large ones are received they lie on 64 */
+    size_t align;             /* of the first byte of a FRAME or of an Arrow body: a power of two up to 4096; default 1: where it came; what is
+                                 received in a place of its own, from 128 KiB on, lies on 64 */
     /* The watchdog. Each ends the session with an error that says which it was, and both numbers. */
     int64_t batch_ms;         /* one call of a serializer's slot; default: no limit */
     int64_t idle_ms;          /* nothing came from the engine while the worker waited for it; default: no limit */
@@ -100,7 +107,7 @@ struct trib_worker_stats {
     uint64_t bytes_out;
     uint64_t batches_in;
     uint64_t batches_out;
-    uint64_t copied;          /* bytes of data that were moved in user space */
+    uint64_t copied;          /* bytes of what came in that were moved in user space, by the transport too (as soon as a stream has ended) */
     uint64_t queue_nanos;     /* sums over all sessions: waited for a thread, */
     uint64_t udf_nanos;       /* in slots of serializers, without */
     uint64_t send_nanos;      /* sending, */

@@ -25,8 +25,9 @@ tests_fuzz_fuzz_grpc_conn_LDADD = libtributary-fuzz-grpc.la $(fuzz_libraries)
 tests_fuzz_fuzz_grpc_framing_LDADD = libtributary-fuzz-grpc.la $(fuzz_libraries)
 tests_fuzz_fuzz_grpc_words_LDADD = $(fuzz_libraries)
 
-# Spark's gRPC worker protocol: the data envelope, beside protobuf-c; and control messages.
-fuzz_programs += tests/fuzz/fuzz_control tests/fuzz/fuzz_envelope
+# Spark's gRPC worker protocol: the data envelope, beside protobuf-c; control messages; the Arrow in data.
+fuzz_programs += tests/fuzz/fuzz_control tests/fuzz/fuzz_envelope tests/fuzz/fuzz_udf_arrow
 tests_fuzz_fuzz_control_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_envelope_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_udf_arrow_LDADD = $(fuzz_libraries)
 tests/fuzz/fuzz_envelope.$(OBJEXT): proto/udf_worker.pb-c.h
