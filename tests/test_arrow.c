@@ -276,6 +276,27 @@ START_TEST(test_decode)
 END_TEST
 
 /* Fields that a flatbuffer may leave out are not taken for granted: here a schema, whose metadata is one pair without key and value. */
+/* nanoarrow ends the process where a field has a kind of type, but no type: the table of the field leaves it out. */
+START_TEST(test_schema_with_a_field_without_type)
+{
+    uint8_t bytes[SCHEMA_LEN] __attribute__((aligned(8)));
+    struct trib_arrow_message message;
+    struct trib_error err;
+    unsigned refused = 0;
+    uint64_t length;
+    char text[64];
+
+    for (size_t i = 8; i + 1 < SCHEMA_LEN; i += 2) {
+        memcpy(bytes, stream_bytes, SCHEMA_LEN);
+        bytes[i] = bytes[i + 1] = 0; /* among them, an entry of the layout */
+        if (trib_arrow_decode((struct trib_view){bytes, SCHEMA_LEN, NULL}, &message, &length, &err) == TRIB_OK &&
+            trib_arrow_describe(&message, text, sizeof(text), &err) != TRIB_OK)
+            refused += strstr(err.message, "a field without a type") != NULL;
+    }
+    ck_assert_uint_gt(refused, 0);
+}
+END_TEST
+
 START_TEST(test_schema_with_an_empty_pair)
 {
     static const uint8_t bytes[] __attribute__((aligned(8))) = {
@@ -355,6 +376,7 @@ int main(void)
     tcase_add_test(tcase, test_body_length);
     tcase_add_test(tcase, test_order);
     tcase_add_test(tcase, test_decode);
+    tcase_add_test(tcase, test_schema_with_a_field_without_type);
     tcase_add_test(tcase, test_schema_with_an_empty_pair);
     tcase_add_test(tcase, test_allocations_failing);
     suite_add_tcase(suite, tcase);

@@ -134,7 +134,7 @@ int tribi_arrow_schema(struct ArrowIpcDecoder *decoder, struct trib_chunk *head,
     int rc = ArrowIpcDecoderVerifyHeader(decoder, buffer, &error);
 
     if (rc == NANOARROW_OK && !tribi_arrow_table_schema_ok(trib_chunk_data(head) + TRIBI_ARROW_PREFIX))
-        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: schema: custom metadata without key or value");
+        return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "Arrow: schema: a field without a type, or custom metadata without key or value");
     if (rc == NANOARROW_OK)
         rc = ArrowIpcDecoderDecodeHeader(decoder, buffer, &error);
     if (rc == NANOARROW_OK)

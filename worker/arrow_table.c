@@ -52,6 +52,7 @@ enum {
     DICTIONARY_DATA = 1,
     SCHEMA_FIELDS = 1,
     SCHEMA_CUSTOM_METADATA = 2,
+    FIELD_TYPE = 3,
     FIELD_CHILDREN = 5,
     FIELD_CUSTOM_METADATA = 6,
     PAIR_KEY = 0,
@@ -104,7 +105,7 @@ static bool pair_ok(const uint8_t *pair)
 /* As deep as the verifier lets fields nest. */
 static bool field_ok(const uint8_t *field)
 {
-    return each_table(follow(table_field(field, FIELD_CUSTOM_METADATA)), pair_ok) &&
+    return table_field(field, FIELD_TYPE) != NULL && each_table(follow(table_field(field, FIELD_CUSTOM_METADATA)), pair_ok) &&
            each_table(follow(table_field(field, FIELD_CHILDREN)), field_ok);
 }
 
