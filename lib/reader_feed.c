@@ -77,6 +77,11 @@ void trib_reader_set_deadline(struct trib_reader *reader, int64_t deadline)
     reader->deadline = deadline;
 }
 
+int64_t trib_reader_deadline(const struct trib_reader *reader)
+{
+    return reader->deadline;
+}
+
 /* ---- The event loop ---- */
 
 static void run_callback(struct trib_reader *reader)

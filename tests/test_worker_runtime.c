@@ -350,6 +350,27 @@ START_TEST(test_udf_that_does_not_settle)
 }
 END_TEST
 
+/* ---- The engine's patience ------------------------------------------------------------------------------------------- */
+
+/* The deadline counts that was set last, on the channel's reader or for the whole execution; what timed out goes on afterwards. */
+START_TEST(test_deadline_of_the_reader)
+{
+    struct trib_execution *execution = execution_open(worker.engine, "");
+    struct trib_reader *reader = trib_channel_reader(trib_execution_channel(execution));
+    struct trib_reply reply = TRIB_REPLY_INIT_EMPTY;
+    struct trib_error err;
+
+    trib_reader_set_deadline(reader, TRIB_NOWAIT);
+    ck_assert_int_eq(trib_execution_next(execution, &reply, &err), TRIB_AGAIN);
+    trib_reader_set_deadline(reader, trib_deadline_ms(20));
+    ck_assert_int_eq(trib_execution_next(execution, &reply, &err), TRIB_ERR_TIMEOUT);
+    trib_execution_set_deadline(execution, trib_deadline_ms(20000));
+    ck_assert(trib_reader_deadline(reader) > trib_now());
+    execution_data(execution, "still here");
+    finish(execution, "DATA FINISH");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("worker runtime");
@@ -366,6 +387,7 @@ int main(void)
     tcase_add_test(two, test_shutdown_cancels);
     tcase_add_test(two, test_grace);
     tcase_add_loop_test(two, test_empty_manage, 0, 4);
+    tcase_add_test(two, test_deadline_of_the_reader);
     tcase_add_checked_fixture(own, NULL, teardown);
     tcase_set_timeout(own, 30);
     tcase_add_test(own, test_order_of_the_line);

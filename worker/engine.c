@@ -20,7 +20,6 @@ struct trib_execution {
     struct trib_grpc_call *call;
     struct trib_channel *channel;
     struct trib_writer *writer;
-    int64_t deadline;
     struct tribi_intake intake;
     struct trib_view bytes;       /* of the last reply; one reference */
     struct tribi_udf_reply reply; /* its other memory */
@@ -172,7 +171,6 @@ int trib_execution_new(struct trib_engine *engine, struct trib_execution **ret_e
     }
     execution->channel = trib_grpc_call_channel(execution->call);
     execution->writer = trib_channel_writer(execution->channel);
-    execution->deadline = TRIB_FOREVER;
     tribi_intake_init(&execution->intake, execution->channel);
     *ret_execution = execution;
     return TRIB_OK;
@@ -196,7 +194,7 @@ struct trib_channel *trib_execution_channel(struct trib_execution *execution)
 
 void trib_execution_set_deadline(struct trib_execution *execution, int64_t deadline)
 {
-    execution->deadline = deadline;
+    trib_reader_set_deadline(trib_channel_reader(execution->channel), deadline);
     trib_writer_set_deadline(execution->writer, deadline);
 }
 
@@ -340,7 +338,7 @@ int trib_execution_next(struct trib_execution *execution, struct trib_reply *ret
     }
     trib_view_release(&execution->bytes);
     tribi_udf_reply_done(&execution->reply);
-    rc = tribi_intake_next(&execution->intake, execution->deadline, &item, err);
+    rc = tribi_intake_next(&execution->intake, trib_reader_deadline(trib_channel_reader(execution->channel)), &item, err);
     if (rc == TRIB_EOF)
         rc = ended(execution, err);
     else if (rc == TRIB_OK)

@@ -32,7 +32,7 @@ TRIB_API int trib_engine_shutdown(struct trib_engine *engine, bool cancel_sessio
 
 /* ---- An execution ------------------------------------------------------------------------------------------------
  * One Execute stream. Writing calls come from one thread at a time, trib_execution_next() from one at a time, which may be another. They wait as long as
- * the deadlines say that are set on the channel's reader and writer (trib_execution_set_deadline). What is written is sent at once. Nothing is checked
+ * the deadlines say that are set on the channel's reader and writer (both by trib_execution_set_deadline). What is written is sent at once. Nothing is checked
  * against the order of the protocol: that is the worker's to do. */
 struct trib_execution;
 
@@ -41,10 +41,10 @@ TRIB_API int trib_execution_new(struct trib_engine *engine, struct trib_executio
 /* Resets the stream unless it has ended; frees. NULL is allowed. */
 TRIB_API void trib_execution_free(struct trib_execution *execution);
 
-/* For its reader's cancel and its stats; leave reading and writing to the calls below. */
+/* For its reader's cancel, deadlines and stats; leave reading and writing to the calls below. */
 TRIB_API struct trib_channel *trib_execution_channel(struct trib_execution *execution);
 
-/* Of all calls from now on; TRIB_FOREVER at the start. Not while another thread is inside one. */
+/* Of all calls from now on, reading and writing; TRIB_FOREVER at the start. Not while another thread is inside one. */
 TRIB_API void trib_execution_set_deadline(struct trib_execution *execution, int64_t deadline);
 
 /* Any thread: resets the stream (RST_STREAM), which is how a transport fails; calls return TRIB_ERR_CANCELLED. */

@@ -61,6 +61,9 @@ TRIB_API int trib_reader_fail(struct trib_reader *reader, int code, const char *
 /* For all calls from now on: TRIB_FOREVER (at the start), TRIB_NOWAIT, or a time. Consumer's thread. */
 TRIB_API void trib_reader_set_deadline(struct trib_reader *reader, int64_t deadline);
 
+/* The one that was set last. Consumer's thread. */
+TRIB_API int64_t trib_reader_deadline(const struct trib_reader *reader);
+
 /* Runs on the thread of the base. */
 typedef void trib_readable_fn(struct trib_reader *reader, void *arg);
 
