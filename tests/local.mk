@@ -32,7 +32,7 @@ EXTRA_DIST += tests/data/spark-4.3.0
 # The worker of Spark's gRPC protocol, and its engine.
 libtributary_support_la_SOURCES += tests/support/worker.c tests/support/worker.h \
 	tests/support/arrow.c tests/support/arrow.h
-unit_tests += tests/test_udf_arrow tests/test_udf_intake tests/test_worker_arrow tests/test_worker_flow tests/test_worker_init tests/test_worker_machine \
+unit_tests += tests/test_udf_arrow tests/test_udf_intake tests/test_worker_arrow tests/test_worker_flow tests/test_worker_init tests/test_worker_machine tests/test_worker_replay \
 	tests/test_worker_runtime
 
 # What `tributary call` does with a worker's answer.
@@ -106,6 +106,9 @@ tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVE
 
 # gRPC.
 libtributary_support_la_SOURCES += tests/support/grpc_raw.c tests/support/grpc_raw.h tests/support/grpc_talk.c tests/support/grpc_talk.h
+libtributary_support_la_SOURCES += tests/support/replay.c tests/support/replay.h
+EXTRA_DIST += tests/data/grpc-java tests/interop/record
+unit_tests += tests/test_grpc_replay
 unit_tests += tests/test_grpc_alloc tests/test_grpc_answers tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_flow tests/test_grpc_hostile tests/test_grpc_listen tests/test_grpc_services tests/test_grpc_wire
 
 # Errors, chunks, the pool, budgets, queues and readers.

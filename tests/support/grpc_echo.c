@@ -151,7 +151,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-void grpc_echo_start(struct grpc_echo *echo, const struct trib_channel_options *options)
+void grpc_echo_open(struct grpc_echo *echo, const struct trib_channel_options *options)
 {
     static int counter;
     struct trib_error err;
@@ -168,13 +168,21 @@ void grpc_echo_start(struct grpc_echo *echo, const struct trib_channel_options *
     trib_grpc_server_handle(echo->server, "/test/Gone", on_gone, echo, NULL);
     snprintf(uri, sizeof(uri), "grpc+unix:@trib-echo-%ld-%d", (long)getpid(), counter++);
     ck_assert_msg(trib_grpc_server_listen(echo->server, uri, &echo->address, &err) == TRIB_OK, "%s", err.message);
+}
+
+void grpc_echo_start(struct grpc_echo *echo, const struct trib_channel_options *options)
+{
+    grpc_echo_open(echo, options);
     ck_assert_int_eq(pthread_create(&echo->thread, NULL, run, echo), 0);
+    echo->threaded = true;
 }
 
 void grpc_echo_stop(struct grpc_echo *echo)
 {
-    ck_assert_int_eq(write(echo->stop[1], "x", 1), 1);
-    pthread_join(echo->thread, NULL);
+    if (echo->threaded) {
+        ck_assert_int_eq(write(echo->stop[1], "x", 1), 1);
+        pthread_join(echo->thread, NULL);
+    }
     for (int i = 0; i < echo->deaf_count; i++)
         trib_channel_free(echo->deaf[i]);
     trib_grpc_server_free(echo->server);

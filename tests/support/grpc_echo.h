@@ -16,11 +16,15 @@ struct grpc_echo {
     void *deaf[8];       /* calls that never end by themselves */
     int deaf_count;
     int freed;           /* calls that came to their end */
+    bool threaded;
 };
 
 /* Paths: /test/Echo echoes message by message; /test/Status finishes with the status and text of metadata "status" and "text"; /test/Deaf never
  * reads; /test/Gone frees its channel at once. options may be NULL. The test fails where it cannot be started. */
 void grpc_echo_start(struct grpc_echo *echo, const struct trib_channel_options *options);
+/* The same, but nobody runs the base: that is left to the caller. */
+void grpc_echo_open(struct grpc_echo *echo, const struct trib_channel_options *options);
+/* Ends either. */
 void grpc_echo_stop(struct grpc_echo *echo);
 
 /* Runs fn(arg) on the thread of the base, and returns what it returns. */
