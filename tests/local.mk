@@ -108,7 +108,7 @@ tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVE
 libtributary_support_la_SOURCES += tests/support/grpc_raw.c tests/support/grpc_raw.h tests/support/grpc_talk.c tests/support/grpc_talk.h
 libtributary_support_la_SOURCES += tests/support/replay.c tests/support/replay.h
 EXTRA_DIST += tests/data/grpc-java tests/interop/record
-unit_tests += tests/test_grpc_replay
+unit_tests += tests/test_grpc_cancel tests/test_grpc_replay
 unit_tests += tests/test_grpc_alloc tests/test_grpc_answers tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_flow tests/test_grpc_hostile tests/test_grpc_listen tests/test_grpc_services tests/test_grpc_wire
 
 # Errors, chunks, the pool, budgets, queues and readers.

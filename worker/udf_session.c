@@ -422,11 +422,17 @@ static void act_on_item(struct tribi_session *session, struct tribi_intake_item 
     trib_view_release(&item->bytes);
 }
 
-/* How the stream of requests ended. */
+/* How the stream of requests ended. Some clients cancel by an end and a reset behind it: nobody waits to be told what is wrong with the end. */
 static void act_on_end(struct tribi_session *session, int rc, const struct trib_error *err)
 {
+    const char *lost = "";
+    int code;
+
     session->deaf = true;
-    if (rc == TRIB_EOF)
+    trib_grpc_call_status(session->call, &code, &lost);
+    if (rc == TRIB_EOF && lost[0] != '\0')
+        act(session, TRIBI_UDF_LOST, NULL, lost);
+    else if (rc == TRIB_EOF)
         act(session, TRIBI_UDF_HALF_CLOSE, NULL, NULL);
     else
         act(session, session->intake.broken ? TRIBI_UDF_LOST : TRIBI_UDF_BAD, NULL, err->message);

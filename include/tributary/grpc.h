@@ -79,12 +79,14 @@ TRIB_API bool trib_grpc_call_metadata(const struct trib_grpc_call *call, size_t 
 /* The same for the trailers, once the reader has returned an end or an error. */
 TRIB_API bool trib_grpc_call_trailer(const struct trib_grpc_call *call, size_t index, struct trib_grpc_entry *ret_entry);
 
-/* How a client's call ended: the status of the trailers, or the one that gRPC gives to what happened instead. *ret_text lasts as long as
- * the call. TRIB_AGAIN: it has not ended. */
+/* How a client's call ended: the status of the trailers, or the one that gRPC gives to what happened instead; of a server's
+ * call that was lost (reset, connection gone, deadline): why. A text of "" there: the client has finished, and that is all. *ret_text lasts as long
+ * as the call. TRIB_AGAIN: it has not ended. */
 TRIB_API int trib_grpc_call_status(const struct trib_grpc_call *call, int *ret_code, const char **ret_text);
 
 /* Runs fn(arg) once on `base` when the call has ended, whoever ended it: a reset, a lost connection, its deadline, a cancel, or both
- * sides' finish. For a handler that neither reads nor writes meanwhile, and would not learn of it. NULL as fn ends it; so does freeing the
+ * sides' finish. For a handler that neither reads nor writes meanwhile, and would not learn of it, or of a client that has finished and then
+ * resets: the reader gives all that it sent and TRIB_EOF, for the request is complete; the writer fails. NULL as fn ends it; so does freeing the
  * channel. TRIB_ERR_USAGE: the connection is bound to another event_base. */
 TRIB_API int trib_grpc_call_watch(struct trib_grpc_call *call, struct event_base *base, trib_ready_fn *fn, void *arg,
                                   struct trib_error *err);

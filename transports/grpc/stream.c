@@ -117,17 +117,22 @@ void tribi_grpc_stream_free(struct trib_grpc_call *stream)
 
 /* ---- Failures ----------------------------------------------------------------------------------------------------- */
 
+static void note_status(struct trib_grpc_call *stream, int status, const char *text)
+{
+    if (stream->grpc_status >= 0)
+        return;
+    stream->grpc_status = status;
+    trib_free(stream->grpc_message); /* of a peer that sent one without a status */
+    stream->grpc_message = trib_strdup(text);
+}
+
 static void note_failure(struct trib_grpc_call *stream, int code, int status, const char *text)
 {
     if (stream->failed != 0)
         return;
     stream->failed = code;
     trib_error_set(&stream->failure, code, 0, "gRPC %s: %s", stream->path != NULL ? stream->path : "call", text);
-    if (stream->grpc_status < 0) {
-        stream->grpc_status = status;
-        trib_free(stream->grpc_message); /* of a peer that sent one without a status */
-        stream->grpc_message = trib_strdup(text);
-    }
+    note_status(stream, status, text);
     tribi_grpc_notify(stream, TRIB_READABLE);
     tribi_grpc_notify(stream, TRIB_WRITABLE);
 }
@@ -137,14 +142,15 @@ void tribi_grpc_stream_lost(struct trib_grpc_call *stream, int code, int status,
     char text[200];
     va_list args;
 
-    if (stream->remote_end && stream->failed == 0 && (!stream->conn->server ? stream->grpc_status >= 0 : true)) {
-        stream->out.refused = true; /* all that was to be read has come: only writing fails */
-        tribi_grpc_notify(stream, TRIB_WRITABLE);
-        return;
-    }
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (stream->remote_end && stream->failed == 0 && (stream->conn->server || stream->grpc_status >= 0)) {
+        stream->out.refused = true; /* all that was to be read has come: only writing fails */
+        note_status(stream, status, text);
+        tribi_grpc_notify(stream, TRIB_WRITABLE);
+        return;
+    }
     note_failure(stream, code, status, text);
 }
 
