@@ -38,6 +38,7 @@ unit_tests += tests/test_udf_arrow tests/test_udf_intake tests/test_worker_arrow
 # What `tributary call` does with a worker's answer.
 unit_tests += tests/test_tool_answer
 tests_test_tool_answer_SOURCES = tests/test_tool_answer.c tools/answer.c tools/output.c
+unit_tests += tests/test_worker_many
 
 # The conformance suite over each transport, and what belongs to it.
 unit_tests += \
@@ -106,9 +107,10 @@ tests_interop_grpc_server_LDADD = libtributary-core.la $(LIBEVENT_LIBS) $(LIBEVE
 
 # gRPC.
 libtributary_support_la_SOURCES += tests/support/grpc_raw.c tests/support/grpc_raw.h tests/support/grpc_talk.c tests/support/grpc_talk.h
-libtributary_support_la_SOURCES += tests/support/replay.c tests/support/replay.h
+libtributary_support_la_SOURCES += tests/support/replay.c tests/support/replay.h \
+	tests/support/crowd.c tests/support/crowd.h tests/support/resident.c tests/support/resident.h
 EXTRA_DIST += tests/data/grpc-java tests/interop/record
-unit_tests += tests/test_grpc_cancel tests/test_grpc_replay
+unit_tests += tests/test_grpc_cancel tests/test_grpc_many tests/test_grpc_replay
 unit_tests += tests/test_grpc_alloc tests/test_grpc_answers tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_flow tests/test_grpc_hostile tests/test_grpc_listen tests/test_grpc_services tests/test_grpc_wire
 
 # Errors, chunks, the pool, budgets, queues and readers.

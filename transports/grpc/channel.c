@@ -275,15 +275,10 @@ static int grpc_finish(void *self, int status, const char *text, int64_t deadlin
     int rc;
 
     pthread_mutex_lock(&conn->lock);
-    if (!stream->out.end_waits) {
-        stream->out.end_waits = true;
-        conn->ends_waiting++;
-    }
+    tribi_grpc_stream_end_waits(stream, true);
     rc = finish_some(stream, status, text, deadline, &waited, err);
-    if (rc != TRIB_AGAIN && rc != TRIB_ERR_TIMEOUT) {
-        stream->out.end_waits = false;
-        conn->ends_waiting--;
-    }
+    if (rc != TRIB_AGAIN && rc != TRIB_ERR_TIMEOUT)
+        tribi_grpc_stream_end_waits(stream, false);
     if (waited)
         tribi_grpc_hand_over(conn);
     pthread_mutex_unlock(&conn->lock);

@@ -145,7 +145,8 @@ struct tribi_grpc_out {
     bool deferred;          /* HTTP/2 waits for more */
     bool submitted;         /* headers were handed to HTTP/2 */
     bool finishing, end_queued;
-    bool end_waits;         /* somebody waits for that to leave */
+    bool end_waits;         /* somebody waits for that to leave: the stream is in the list of those */
+    struct trib_grpc_call *end_next, **end_link;
     uint64_t end_at;        /* conn->out_queued when the end had been queued */
     int status;
     char text[200];
@@ -292,6 +293,7 @@ struct tribi_grpc_conn {
     bool pumping;
     bool quiet; /* HTTP/2 had nothing more to say, and was told nothing since */
     unsigned ends_waiting;
+    struct trib_grpc_call *ends; /* whose end_waits */
 
     /* state */
     bool finished;         /* HTTP/2 has nothing more to say */
@@ -420,6 +422,7 @@ extern const nghttp2_data_source_read_callback tribi_grpc_source;
 extern const struct trib_channel_ops tribi_grpc_unix_ops, tribi_grpc_tcp_ops;
 int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **ret_stream, struct trib_error *err);
 void tribi_grpc_stream_free(struct trib_grpc_call *stream); /* under the lock */
+void tribi_grpc_stream_end_waits(struct trib_grpc_call *stream, bool waits);
 void tribi_grpc_stream_empty(struct trib_grpc_call *stream); /* lets go of what was received and what was to be sent */
 /* The stream has failed here: the reader gets `code` after what is queued, the peer `status`. The first failure counts. */
 void tribi_grpc_stream_fail(struct trib_grpc_call *stream, int code, int status, const char *format, ...) TRIB_PRINTF(4, 5);

@@ -143,9 +143,8 @@ void tribi_grpc_flush(struct tribi_grpc_conn *conn)
     tribi_grpc_want_out(conn);
     /* Rarely somebody waits for the end of his stream to leave, which is nobody's payload. */
     if (conn->ends_waiting > 0 && conn->out.bytes == 0)
-        for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
-            if (stream->out.end_waits)
-                tribi_grpc_notify(stream, TRIB_WRITABLE);
+        for (struct trib_grpc_call *stream = conn->ends; stream != NULL; stream = stream->out.end_next)
+            tribi_grpc_notify(stream, TRIB_WRITABLE);
 }
 
 void tribi_grpc_flush_later(struct tribi_grpc_conn *conn)

@@ -85,6 +85,27 @@ static void unlink_incoming(struct trib_grpc_call *stream)
         }
 }
 
+void tribi_grpc_stream_end_waits(struct trib_grpc_call *stream, bool waits)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+    struct tribi_grpc_out *out = &stream->out;
+
+    if (out->end_waits == waits)
+        return;
+    out->end_waits = waits;
+    if (waits) {
+        conn->ends_waiting++;
+        out->end_next = conn->ends;
+        out->end_link = &conn->ends;
+        conn->ends = stream;
+    } else {
+        conn->ends_waiting--;
+        *out->end_link = out->end_next;
+    }
+    if (out->end_next != NULL)
+        out->end_next->out.end_link = waits ? &out->end_next : out->end_link;
+}
+
 void tribi_grpc_stream_free(struct trib_grpc_call *stream)
 {
     struct tribi_grpc_conn *conn = stream->conn;
@@ -98,7 +119,7 @@ void tribi_grpc_stream_free(struct trib_grpc_call *stream)
     if (stream->next != NULL)
         stream->next->link = stream->link;
     conn->stream_count--;
-    conn->ends_waiting -= stream->out.end_waits;
+    tribi_grpc_stream_end_waits(stream, false);
     tribi_grpc_metadata_done(&stream->received);
     tribi_grpc_metadata_done(&stream->trailers);
     tribi_grpc_metadata_done(&stream->response);
