@@ -5,6 +5,8 @@
 
 #include "message-internal.h"
 
+enum { LOOK_MS = 20 }; /* who waits to send looks so often whether the engine has taken something */
+
 int tribi_session_stopped(struct trib_error *err)
 {
     return trib_error_set(err, TRIB_ERR_CANCELLED, 0, "spark-grpc: the session was stopped");
@@ -22,23 +24,37 @@ static bool is_written(const struct tribi_outgoing *message)
     return message->part == message->count + 2;
 }
 
+/* After a wait of `step` ms, with `pending` bytes before it: whether the engine has taken nothing for `limit` ms. *since is when it did last. */
+static bool out_of_patience(struct trib_writer *writer, size_t pending, int64_t step, int64_t limit, int64_t *since)
+{
+    int64_t now = trib_now();
+
+    if (trib_writer_pending(writer) < pending)
+        *since = now;
+    else if (*since == 0)
+        *since = now - step * 1000000;
+    return now - *since >= limit * 1000000;
+}
+
 /* Waits as long as the engine takes something within each stall_ms. `message` NULL: sends what is gathered. */
 static int send_patiently(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
 {
-    int64_t limit = session->worker->options.stall_ms;
+    int64_t limit = session->worker->options.stall_ms, step = limit < LOOK_MS ? limit : LOOK_MS, since = 0;
+    struct trib_writer *writer = session->speech.writer;
     int rc = TRIB_OK;
 
     while (rc == TRIB_OK && (message == NULL || !is_written(message))) {
-        size_t pending = trib_writer_pending(session->speech.writer);
+        size_t pending = trib_writer_pending(writer);
 
-        trib_writer_set_deadline(session->speech.writer, limit > 0 ? trib_deadline_ms(limit) : TRIB_FOREVER);
-        rc = message != NULL ? write_part(session->speech.writer, message, err) : trib_writer_flush(session->speech.writer, err);
-        if (rc == TRIB_ERR_TIMEOUT && trib_writer_pending(session->speech.writer) < pending) {
+        trib_writer_set_deadline(writer, limit > 0 ? trib_deadline_ms(step) : TRIB_FOREVER);
+        rc = message != NULL ? write_part(writer, message, err) : trib_writer_flush(writer, err);
+        if (rc == TRIB_ERR_TIMEOUT && !out_of_patience(writer, pending, step, limit, &since)) {
             rc = TRIB_OK;
         } else if (rc == TRIB_OK) {
             if (message == NULL)
                 break;
             message->part++;
+            since = 0;
         }
     }
     if (rc == TRIB_ERR_TIMEOUT) {

@@ -149,6 +149,25 @@ void gate_wait(int count)
     ck_assert_int_ge(there, count);
 }
 
+/* Without a rest. */
+static void run_at_gate(void)
+{
+    bool open = false;
+
+    pthread_mutex_lock(&gate_lock);
+    at_gate++;
+    pthread_cond_broadcast(&gate_cond);
+    while (!open) {
+        pthread_mutex_unlock(&gate_lock);
+        for (volatile int i = 0; i < 100000; i++)
+            ;
+        pthread_mutex_lock(&gate_lock);
+        open = gate_is_open;
+    }
+    at_gate--;
+    pthread_mutex_unlock(&gate_lock);
+}
+
 static void stand_at_gate(void)
 {
     pthread_mutex_lock(&gate_lock);
@@ -180,6 +199,8 @@ static int obey(struct trib_view word, struct trib_error *err)
 {
     if (is(word, "gate"))
         stand_at_gate();
+    else if (is(word, "spin"))
+        run_at_gate();
     else if (is(word, "fail"))
         return trib_error_set(err, TRIB_ERR_FAILED, 0, "the user's code failed");
     else if (is(word, "bad"))

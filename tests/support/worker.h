@@ -39,8 +39,8 @@ struct trib_worker_stats test_worker_stats(struct test_worker *worker);
 
 /* ---- The serializer ----------------------------------------------------------------------------------------------- */
 
-/* Echoes frames but these: "gate" waits until the gate is opened, "wait" until the session is stopped or 5 s are over, "fail" is a user error, "bad" a
- * worker's; "end" makes DATA_END fail; "big N" puts a frame of N bytes of the letter b. The payloads "gate", "fail" and "bad" do the same in open. */
+/* Echoes frames but these: "gate" waits until the gate is opened, "spin" does so without a rest, "fail" is a user error, "bad" a worker's;
+ * "end" makes DATA_END fail; "big N" puts a frame of N bytes of the letter b. The payloads "gate", "fail" and "bad" do the same in open. */
 extern const struct trib_serializer test_serializer;
 /* The same, but reads frames while they come: counts their bytes and answers with the count; a first byte 'g' waits for the gate after its first byte. */
 extern const struct trib_serializer test_streaming_serializer;
