@@ -224,6 +224,26 @@ START_TEST(test_shutdown_at_leisure)
 }
 END_TEST
 
+/* Manage is answered as long as sessions are in flight: the engine hears that the worker lives, and may think better of it. */
+START_TEST(test_manage_after_shutdown)
+{
+    struct trib_execution *execution = execution_open(worker.engine, "");
+    struct trib_error err;
+    bool settled = true;
+
+    ck_assert_int_eq(trib_engine_shutdown(worker.engine, false, NULL, trib_deadline_ms(20000), &settled, NULL), TRIB_OK);
+    ck_assert(!settled);
+    execution_data(execution, "still here");
+    ck_assert_str_eq(execution_replies(execution, 1), "DATA");
+    ck_assert_msg(trib_engine_heartbeat(worker.engine, trib_deadline_ms(20000), NULL, NULL, &err) == TRIB_OK, "%s", err.message);
+    ck_assert_msg(trib_engine_shutdown(worker.engine, true, NULL, trib_deadline_ms(20000), &settled, &err) == TRIB_OK, "%s", err.message);
+    ck_assert_str_eq(execution_replies(execution, 0), "ERROR:W CANCEL");
+    trib_execution_free(execution);
+    test_worker_join(&worker);
+    ck_assert_int_eq(worker.rc, TRIB_OK);
+}
+END_TEST
+
 START_TEST(test_shutdown_with_nothing_in_flight)
 {
     bool settled = false;
@@ -425,6 +445,7 @@ int main(void)
     tcase_add_test(two, test_manage_while_all_are_busy);
     tcase_add_test(two, test_cancel_in_the_line);
     tcase_add_test(two, test_shutdown_at_leisure);
+    tcase_add_test(two, test_manage_after_shutdown);
     tcase_add_loop_test(two, test_shutdown_with_nothing_in_flight, 0, 2);
     tcase_add_test(two, test_shutdown_cancels);
     tcase_add_test(two, test_grace);

@@ -158,21 +158,24 @@ static void end(struct trib_worker *worker)
         worker->options.ended(worker->options.arg);
 }
 
+/* Connections and ports are closed to new calls after the last session only: until then Manage is answered, a second ShutdownRequest, too. */
 static void look_at_end(struct trib_worker *worker, int64_t now)
 {
     int64_t stop_at = atomic_load(&worker->stop_at);
 
     if (stop_at == TRIBI_NOT_STOPPED || worker->ended)
         return;
-    if (!worker->closing) {
-        worker->closing = true;
-        trib_grpc_server_drain(worker->server, NULL, NULL);
-    }
     if (!worker->cancelling && now >= stop_at)
         cancel_sessions(worker);
     tribi_worker_reap(worker);
     tribi_manage_look(worker, now);
-    if (atomic_load(&worker->totals.in_flight) == 0 && worker->manages == NULL)
+    if (atomic_load(&worker->totals.in_flight) > 0)
+        return;
+    if (!worker->closing) {
+        worker->closing = true;
+        trib_grpc_server_drain(worker->server, NULL, NULL);
+    }
+    if (worker->manages == NULL)
         end(worker);
 }
 
