@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tests/support/balance.h"
+#include "tests/support/grpc_raw.h"
 #include "tests/support/worker.h"
 
 static struct test_worker worker;
@@ -255,6 +258,29 @@ START_TEST(test_shutdown_with_nothing_in_flight)
 }
 END_TEST
 
+/* A client that writes before it has read the last words does not find the socket broken: that would cost it those. */
+START_TEST(test_end_hears_clients_out)
+{
+    enum { ACK = 1, PING = 6, GOAWAY = 7 };
+    static struct grpc_raw_frame frame;
+    int fd = grpc_raw_connect(worker.address);
+
+    grpc_raw_preface();
+    ck_assert(grpc_raw_send(fd));
+    ck_assert(grpc_raw_until(fd, 4, &frame));
+    test_worker_barrier(&worker);
+    trib_worker_shutdown(worker.worker, 0);
+    ck_assert(grpc_raw_until(fd, PING, &frame));
+    nanosleep(&(struct timespec){0, 50000000}, NULL);
+    grpc_raw_frame(PING, ACK, 0, frame.payload, frame.len);
+    ck_assert(grpc_raw_send(fd));
+    ck_assert(grpc_raw_until(fd, GOAWAY, &frame));
+    test_worker_join(&worker);
+    ck_assert_int_eq(worker.rc, TRIB_OK);
+    close(fd);
+}
+END_TEST
+
 /* cancel_sessions: an error and CancelResponse for each stream in flight, whatever its state. */
 START_TEST(test_shutdown_cancels)
 {
@@ -447,6 +473,7 @@ int main(void)
     tcase_add_test(two, test_shutdown_at_leisure);
     tcase_add_test(two, test_manage_after_shutdown);
     tcase_add_loop_test(two, test_shutdown_with_nothing_in_flight, 0, 2);
+    tcase_add_test(two, test_end_hears_clients_out);
     tcase_add_test(two, test_shutdown_cancels);
     tcase_add_test(two, test_grace);
     tcase_add_loop_test(two, test_empty_manage, 0, 4);

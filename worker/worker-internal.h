@@ -176,7 +176,8 @@ struct trib_worker {
     struct tribi_session *sessions, *graves;
     size_t session_count;
     struct tribi_manage *manages;
-    bool closing, cancelling, ended;
+    bool closing, cancelling, drained, ended;
+    int64_t farewell_until;            /* while closing: for so long clients may take to hear of it */
     atomic_llong stop_at;              /* TRIBI_NOT_STOPPED, TRIBI_STOP_AT_LEISURE, or when what is in flight is cancelled */
     struct tribi_totals totals;
 

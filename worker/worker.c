@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { TICK_MS = 20, IDLE_TICK_MS = 500, REST_MS = 1000 };
-enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000 };
+enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000, FAREWELL_MS = 250 };
 #define CONTROL_LIMIT ((size_t)16 << 20)
 #define PAYLOAD_LIMIT ((size_t)256 << 20)
 #define FRAME_LIMIT ((size_t)256 << 20)
@@ -158,7 +158,24 @@ static void end(struct trib_worker *worker)
         worker->options.ended(worker->options.arg);
 }
 
-/* Connections and ports are closed to new calls after the last session only: until then Manage is answered, a second ShutdownRequest, too. */
+static void on_drained(void *arg)
+{
+    struct trib_worker *worker = arg;
+
+    worker->drained = true;
+    tribi_worker_ring(worker);
+}
+
+/* After the last session: until then Manage is answered, a second ShutdownRequest, too. */
+static void close_connections(struct trib_worker *worker)
+{
+    worker->closing = true;
+    worker->farewell_until = trib_deadline_ms(FAREWELL_MS);
+    trib_grpc_server_drain(worker->server, on_drained, worker);
+}
+
+/* Clients have read all that was said before they are hung up on: one that still writes, such as a reset of a stream that it has just seen end, would
+ * find the socket broken, and lose what it had not read. */
 static void look_at_end(struct trib_worker *worker, int64_t now)
 {
     int64_t stop_at = atomic_load(&worker->stop_at);
@@ -171,11 +188,9 @@ static void look_at_end(struct trib_worker *worker, int64_t now)
     tribi_manage_look(worker, now);
     if (atomic_load(&worker->totals.in_flight) > 0)
         return;
-    if (!worker->closing) {
-        worker->closing = true;
-        trib_grpc_server_drain(worker->server, NULL, NULL);
-    }
-    if (worker->manages == NULL)
+    if (!worker->closing)
+        close_connections(worker);
+    if (worker->manages == NULL && (worker->drained || now >= worker->farewell_until))
         end(worker);
 }
 
