@@ -83,13 +83,15 @@ unit_tests += \
 	tests/test_writer_messages \
 	tests/test_writer_refs
 
-# Real peers: grpc.testing.TestService on the library, and scripts that run it against those of other languages.
+# Real peers: grpc.testing.TestService on the library, and scripts that run it against those of other languages; engines that drive the worker.
 EXTRA_DIST += tests/interop/common.sh tests/interop/deps tests/interop/packages tests/interop/go tests/interop/java
 interop_tests += tests/interop/go_tcp.sh tests/interop/go_unix.sh tests/interop/java_tcp.sh tests/interop/java_unix.sh
 EXTRA_DIST += tests/interop/cases.py tests/interop/cpp tests/interop/js tests/interop/proto tests/interop/python tests/interop/rust
 interop_tests += tests/interop/cpp.sh tests/interop/js.sh tests/interop/python.sh tests/interop/python_socket.py tests/interop/rust.sh
 EXTRA_DIST += tests/interop/nghttp2
 interop_tests += tests/interop/grpcurl.sh tests/interop/h2spec.sh tests/interop/nghttp.sh
+EXTRA_DIST += tests/interop/engine tests/interop/revisions
+interop_tests += tests/interop/engine_java.sh tests/interop/engine_python.sh
 interop_programs += tests/interop/grpc/client tests/interop/grpc/server
 interop_grpc_common = tests/interop/grpc/proto.c tests/interop/grpc/proto.h tests/interop/grpc/zeros.c tests/interop/grpc/zeros.h
 tests_interop_grpc_client_SOURCES = $(interop_grpc_common) tests/interop/grpc/client.c tests/interop/grpc/client.h \

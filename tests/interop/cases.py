@@ -33,6 +33,11 @@ def case(*arguments):
     return add
 
 
+def named(name, function):
+    """A case of this name."""
+    _cases.append((name, function))
+
+
 def equal(got, wanted, what):
     if got != wanted:
         raise Failed("%s: %.200r, expected %.200r" % (what, got, wanted))
@@ -60,6 +65,12 @@ def scratch():
 
 
 _kept = []
+
+
+def tidy():
+    """For a process that ends by os._exit()."""
+    while _kept:
+        _kept.pop().cleanup()
 
 
 def start(*command, ready, stream="stderr", **options):

@@ -274,6 +274,20 @@ server_everywhere() {
     done
 }
 
+# rules_of PLACE: those of the engines' table that are for this place
+rules_of() {
+    sed -n "s/^\([a-z][a-z0-9_]*\)\( ($1)\)\{0,1\}\$/\1/p" "$interop/engine/rules.txt"
+}
+
+# engine_everywhere LABEL ENGINE...: ENGINE PLACE RULE... prints as a client does, and starts its workers itself
+engine_everywhere() {
+    peer=$1
+    shift
+    for where in unix tcp; do
+        cases_of "$peer engine over $where" "$(rules_of "$where")" "$@" "$where"
+    done
+}
+
 # peer_client_on ADDRESS OUR-PID "COMMAND" CASE...: each case as COMMAND ADDRESS CASE, in the end graceful_shutdown of our server
 peer_client_on() {
     address=$1 ours=$2 command=$3
