@@ -4,6 +4,8 @@
 
 #include <tributary/alloc.h>
 
+#include <stdbool.h>
+
 /* Large blocks may be mapped from the system instead. */
 bool tribi_alloc_maps(void);
 
@@ -15,7 +17,7 @@ void *tribi_small_alloc(size_t size, bool zeroed);
 void tribi_small_free(void *memory);
 void tribi_small_trim(void); /* those of this thread go back to malloc() */
 
-/* Nobody replaced malloc(). */
-bool tribi_alloc_is_malloc(void);
+/* Memory does not come from malloc(). */
+extern bool tribi_alloc_replaced;
 
 #endif

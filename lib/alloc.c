@@ -21,7 +21,8 @@ static void default_release(void *arg, void *memory)
 
 static const struct trib_allocator default_allocator = { sizeof(default_allocator), default_allocate, default_release, NULL, true };
 
-/* Read without a lock: the contract forbids replacing it while anything else runs. */
+/* Both read without a lock: the contract forbids replacing them while anything else runs. */
+bool tribi_alloc_replaced;
 static struct trib_allocator current = { sizeof(current), default_allocate, default_release, NULL, true };
 
 /* The end of the slots that an allocator cannot do without. */
@@ -38,10 +39,12 @@ void trib_set_allocator(const struct trib_allocator *allocator)
 
     trib_pool_trim(); /* its idle blocks go back to whom they came from */
     current = default_allocator;
+    tribi_alloc_replaced = false;
     if (allocator == NULL || !usable(allocator))
         return;
     memcpy(&current, allocator, size < sizeof(current) ? size : sizeof(current));
     current.size = sizeof(current);
+    tribi_alloc_replaced = current.allocate != default_allocate;
 }
 
 void *tribi_alloc_raw(size_t size)
@@ -80,9 +83,4 @@ char *trib_strdup(const char *text)
 bool tribi_alloc_maps(void)
 {
     return current.map_large;
-}
-
-bool tribi_alloc_is_malloc(void)
-{
-    return current.allocate == default_allocate;
 }

@@ -1,6 +1,5 @@
 /* Budgets: how many bytes are held that nobody has let go yet, and who waits for that to become less. */
 #include "chunk-internal.h"
-#include "fence-internal.h"
 
 #include <tributary/alloc.h>
 
@@ -86,25 +85,26 @@ size_t trib_budget_peak(const struct trib_budget *budget)
     return atomic_load_explicit(&budget->peak, memory_order_relaxed);
 }
 
-void tribi_budget_charge(struct trib_budget *budget, size_t bytes, bool in_lane)
+void tribi_budget_note_peak(struct trib_budget *budget, uint64_t charged)
 {
     size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed), held;
-    uint64_t charged, released;
+    uint64_t released;
 
-    if (in_lane)
-        tribi_budget_add_in_lane(&budget->charged_in_lane, bytes);
-    else
-        atomic_fetch_add_explicit(&budget->charged, bytes, memory_order_acq_rel);
-    charged = tribi_budget_charged(budget);
-    /* With an old copy of `released` this is too much rather than too little: only what looks like a new peak is looked at
-     * closely. */
-    if (charged - atomic_load_explicit(&budget->known_released, memory_order_relaxed) <= peak)
-        return;
     held = held_at_once(budget, charged, &released);
     atomic_store_explicit(&budget->known_released, released, memory_order_relaxed);
     while (held > peak &&
            !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, held, memory_order_relaxed, memory_order_relaxed))
         ;
+}
+
+void tribi_budget_charge(struct trib_budget *budget, size_t bytes, bool in_lane)
+{
+    if (in_lane) {
+        tribi_budget_charge_in_lane(budget, bytes);
+        return;
+    }
+    atomic_fetch_add_explicit(&budget->charged, bytes, memory_order_acq_rel);
+    tribi_budget_look_at_peak(budget);
 }
 
 /* One more owner, if there is one. */
@@ -157,12 +157,9 @@ void tribi_budget_release(struct trib_budget *budget, size_t bytes)
     }
 }
 
-void tribi_budget_release_in_lane(struct trib_budget *budget, size_t bytes)
+void tribi_budget_tell_in_lane(struct trib_budget *budget)
 {
-    tribi_budget_add_in_lane(&budget->released_in_lane, bytes);
-    tribi_fence_light(); /* who watches has said so, called tribi_fence_heavy(), and looked */
-    if ((atomic_load_explicit(&budget->released, memory_order_relaxed) & TRIBI_BUDGET_WATCHED) != 0 &&
-        tribi_budget_released(budget) >= atomic_load_explicit(&budget->tell_at, memory_order_relaxed))
+    if (tribi_budget_released(budget) >= atomic_load_explicit(&budget->tell_at, memory_order_relaxed))
         tell(budget);
 }
 

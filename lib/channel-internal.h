@@ -30,4 +30,7 @@ struct trib_channel {
     uint64_t send_calls;
 };
 
+/* The queue that recv pops from, or NULL. */
+struct trib_queue *tribi_channel_inbox(struct trib_channel *channel);
+
 #endif

@@ -199,7 +199,8 @@ int trib_channel_peer(struct trib_channel *channel, struct trib_peer *ret_peer, 
 
 void trib_channel_stats(struct trib_channel *channel, struct trib_channel_stats *ret_stats)
 {
-    struct trib_channel_stats stats = { sizeof(stats), channel->bytes_in, channel->bytes_out, channel->recv_calls,
+    struct trib_channel_stats stats = { sizeof(stats), channel->bytes_in + tribi_reader_from_inbox(channel->reader),
+                                        channel->bytes_out, channel->recv_calls,
                                         channel->send_calls, 0, 0, 0, 0 };
     size_t size = ret_stats->size;
 
@@ -234,6 +235,11 @@ int trib_channel_recv(struct trib_channel *channel, const struct trib_want *want
     *ret_view = view;
     *ret_flags = flags;
     return TRIB_OK;
+}
+
+struct trib_queue *tribi_channel_inbox(struct trib_channel *channel)
+{
+    return TRIBI_HAS(channel->ops, inbox) ? channel->ops->inbox(channel->self) : NULL;
 }
 
 int trib_channel_send(struct trib_channel *channel, const struct trib_send *send, size_t *ret_bytes, struct trib_error *err)

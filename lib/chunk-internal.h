@@ -2,6 +2,8 @@
 #ifndef TRIBI_CHUNK_INTERNAL_H
 #define TRIBI_CHUNK_INTERNAL_H
 
+#include "fence-internal.h"
+
 #include <tributary/chunk.h>
 #include <tributary/transport.h>
 
@@ -52,10 +54,6 @@ struct trib_chunk {
         struct trib_chunk *parent; /* one reference */
     } u;
 };
-
-/* Memory for the header of a chunk that is not a block of the pool; not initialised. NULL: there is none. */
-struct trib_chunk *tribi_header_get(void);
-void tribi_header_put(struct trib_chunk *header);
 
 /* A block of the pool with one reference; not charged. */
 int tribi_pool_get(size_t len, size_t align, struct trib_chunk **ret_chunk, struct trib_error *err);
@@ -133,9 +131,37 @@ static inline bool tribi_budget_take_lane(atomic_bool *lane)
     return !atomic_exchange(lane, true);
 }
 
+/* `charged` so far: what looks like a new peak is looked at closely. */
+void tribi_budget_note_peak(struct trib_budget *budget, uint64_t charged);
+
+/* With an old copy of `released` this is too much rather than too little. */
+static inline void tribi_budget_look_at_peak(struct trib_budget *budget)
+{
+    uint64_t charged = tribi_budget_charged(budget);
+
+    if (charged - atomic_load_explicit(&budget->known_released, memory_order_relaxed) >
+        atomic_load_explicit(&budget->peak, memory_order_relaxed))
+        tribi_budget_note_peak(budget, charged);
+}
+
+static inline void tribi_budget_charge_in_lane(struct trib_budget *budget, size_t bytes)
+{
+    tribi_budget_add_in_lane(&budget->charged_in_lane, bytes);
+    tribi_budget_look_at_peak(budget);
+}
+
 void tribi_budget_charge(struct trib_budget *budget, size_t bytes, bool in_lane);
 void tribi_budget_release(struct trib_budget *budget, size_t bytes);
-void tribi_budget_release_in_lane(struct trib_budget *budget, size_t bytes);
+void tribi_budget_tell_in_lane(struct trib_budget *budget);
+
+static inline void tribi_budget_release_in_lane(struct trib_budget *budget, size_t bytes)
+{
+    tribi_budget_add_in_lane(&budget->released_in_lane, bytes);
+    tribi_fence_light(); /* who watches has said so, called tribi_fence_heavy(), and looked */
+    if ((atomic_load_explicit(&budget->released, memory_order_relaxed) & TRIBI_BUDGET_WATCHED) != 0)
+        tribi_budget_tell_in_lane(budget);
+}
+
 /* watch->fn runs at releases from when `wanted` bytes may be free below the high mark; 0: at each. Again: with another number. */
 void tribi_budget_watch(struct trib_budget *budget, struct tribi_budget_watch *watch, size_t wanted);
 void tribi_budget_unwatch(struct trib_budget *budget, struct tribi_budget_watch *watch);

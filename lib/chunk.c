@@ -1,5 +1,6 @@
 /* Chunks: reference counts, and what happens when the last one goes. */
 #include "chunk-internal.h"
+#include "header-internal.h"
 
 #include <tributary/transport.h>
 
@@ -79,7 +80,7 @@ struct trib_chunk *trib_chunk_ref(struct trib_chunk *chunk)
 }
 
 /* Returns the chunk that this one kept alive, or NULL. Its charge is the caller's to release. */
-static struct trib_chunk *take_down(struct trib_chunk *chunk)
+static inline struct trib_chunk *take_down(struct trib_chunk *chunk)
 {
     struct trib_chunk *parent = NULL;
 
@@ -117,6 +118,7 @@ struct trib_chunk *trib_chunk_unref(struct trib_chunk *chunk)
 
 void tribi_chunk_unref_in_lane(struct trib_chunk *chunk, struct trib_budget *budget)
 {
+    struct trib_chunk *parent;
     size_t charge;
 
     if (chunk == NULL || chunk->budget != budget || atomic_load_explicit(&chunk->refs, memory_order_acquire) != 1) {
@@ -124,7 +126,9 @@ void tribi_chunk_unref_in_lane(struct trib_chunk *chunk, struct trib_budget *bud
         return;
     }
     charge = chunk->charge;
-    trib_chunk_unref(take_down(chunk));
+    parent = take_down(chunk);
+    if (parent != NULL)
+        trib_chunk_unref(parent);
     tribi_budget_release_in_lane(budget, charge);
 }
 

@@ -5,29 +5,22 @@
  * profile of `bench/chunks --only hand` malloc() and free() took 37 % of the time. And a header that the other thread let go lies in the
  * cache of its processor: magazines are arrays, not lists, so that it can be fetched some calls before it is used (a bare ring of pointers to
  * such headers passes 20 million a second without that, 150 million with it). */
-#include "chunk-internal.h"
+#include "header-internal.h"
+
+#include <tributary/alloc.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc-internal.h"
-
 enum {
-    MAGAZINE = 64, /* headers that change hands at once between a thread and the depot */
-    DEPOT = 128,   /* magazines in the depot, at most: 576 KiB with what is in them; beyond it they are freed */
-    AHEAD = 8,     /* calls between fetching a header and using it: 4 are too few, 16 are no better */
+    DEPOT = 128, /* magazines in the depot, at most: 576 KiB with what is in them; beyond it they are freed */
     LINE = 64
-};
-
-struct magazine {
-    struct trib_chunk *headers[MAGAZINE];
-    unsigned count;
 };
 
 /* Threads swap a full magazine for an empty one here, or the other way round: only pointers move under the lock. */
 static struct {
-    pthread_mutex_t lock;
-    struct magazine *full[DEPOT], *empty[DEPOT];
+    alignas(LINE) pthread_mutex_t lock; /* what lies beside it is read for each chunk */
+    struct tribi_magazine *full[DEPOT], *empty[DEPOT];
     unsigned full_count, empty_count;
 } depot = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -35,15 +28,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool have_key;
 
-/* NULL: none yet, or the thread ends. A pointer, for it is found in one step this way, and a library that is loaded later has little
- * room for such. */
-#if defined(__GNUC__)
-__attribute__((tls_model("initial-exec")))
-#endif
-static _Thread_local struct magazine *mine;
+_Thread_local struct tribi_magazine *tribi_magazine;
 
-/* malloc() gave them, see may_keep(), and the allocator may be another one by now. */
-static void empty_out(struct magazine *magazine)
+/* malloc() gave them, see tribi_header_may_keep(), and the allocator may be another one by now. */
+static void empty_out(struct tribi_magazine *magazine)
 {
     while (magazine->count > 0)
         free(magazine->headers[--magazine->count]);
@@ -54,7 +42,7 @@ static void free_magazine(void *arg)
 {
     empty_out(arg);
     free(arg);
-    mine = NULL;
+    tribi_magazine = NULL;
 }
 
 static void make_key(void)
@@ -62,24 +50,10 @@ static void make_key(void)
     have_key = pthread_key_create(&key, free_magazine) == 0;
 }
 
-/* Only memory of malloc() is kept, so that another allocator sees every allocation, and gets back all that it gave; and
- * sanitizers every use after the end. */
-static bool may_keep(void)
-{
-#if defined(__SANITIZE_ADDRESS__)
-    return false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return false;
-#endif
-#endif
-    return tribi_alloc_is_malloc();
-}
-
 /* The thread's first. It goes when the thread ends. */
-static struct magazine *new_magazine(void)
+static struct tribi_magazine *new_magazine(void)
 {
-    struct magazine *magazine = NULL;
+    struct tribi_magazine *magazine = NULL;
 
     pthread_once(&once, make_key);
     if (have_key)
@@ -91,27 +65,27 @@ static struct magazine *new_magazine(void)
         free(magazine);
         return NULL;
     }
-    mine = magazine;
+    tribi_magazine = magazine;
     return magazine;
 }
 
-static struct magazine *my_magazine(void)
+static struct tribi_magazine *my_magazine(void)
 {
-    if (!may_keep())
+    if (!tribi_header_may_keep())
         return NULL;
-    return mine != NULL ? mine : new_magazine();
+    return tribi_magazine != NULL ? tribi_magazine : new_magazine();
 }
 
-static void become_mine(struct magazine *magazine)
+static void become_mine(struct tribi_magazine *magazine)
 {
-    mine = magazine;
+    tribi_magazine = magazine;
     pthread_setspecific(key, magazine); /* the key has a place since the thread's first: this allocates nothing */
 }
 
 /* For a full magazine, if the depot has one; else ours. */
-static struct magazine *refill(struct magazine *magazine)
+static struct tribi_magazine *refill(struct tribi_magazine *magazine)
 {
-    struct magazine *full = NULL;
+    struct tribi_magazine *full = NULL;
 
     pthread_mutex_lock(&depot.lock);
     if (depot.full_count > 0 && depot.empty_count < DEPOT) {
@@ -122,15 +96,15 @@ static struct magazine *refill(struct magazine *magazine)
     if (full == NULL)
         return magazine;
     become_mine(full);
-    for (unsigned i = 1; i < AHEAD; i++)
-        tribi_fetch_to_write(full->headers[MAGAZINE - i]);
+    for (unsigned i = 1; i < TRIBI_MAGAZINE_AHEAD; i++)
+        tribi_fetch_to_write(full->headers[TRIBI_MAGAZINE - i]);
     return full;
 }
 
 /* For an empty one, new if there is none; else ours, emptied. */
-static struct magazine *hand_in(struct magazine *magazine)
+static struct tribi_magazine *hand_in(struct tribi_magazine *magazine)
 {
-    struct magazine *empty = NULL;
+    struct tribi_magazine *empty = NULL;
     bool room;
 
     pthread_mutex_lock(&depot.lock);
@@ -160,9 +134,9 @@ static struct magazine *hand_in(struct magazine *magazine)
     return empty;
 }
 
-struct trib_chunk *tribi_header_get(void)
+struct trib_chunk *tribi_header_get_slowly(void)
 {
-    struct magazine *magazine = my_magazine();
+    struct tribi_magazine *magazine = my_magazine();
 
     if (magazine == NULL)
         return tribi_alloc_raw(sizeof(struct trib_chunk));
@@ -170,20 +144,20 @@ struct trib_chunk *tribi_header_get(void)
         magazine = refill(magazine);
     if (magazine->count == 0)
         return aligned_alloc(LINE, (sizeof(struct trib_chunk) + LINE - 1) / LINE * LINE);
-    if (magazine->count >= AHEAD)
-        tribi_fetch_to_write(magazine->headers[magazine->count - AHEAD]);
+    if (magazine->count >= TRIBI_MAGAZINE_AHEAD)
+        tribi_fetch_to_write(magazine->headers[magazine->count - TRIBI_MAGAZINE_AHEAD]);
     return magazine->headers[--magazine->count];
 }
 
-void tribi_header_put(struct trib_chunk *header)
+void tribi_header_put_slowly(struct trib_chunk *header)
 {
-    struct magazine *magazine = my_magazine();
+    struct tribi_magazine *magazine = my_magazine();
 
     if (magazine == NULL) {
         trib_free(header);
         return;
     }
-    if (magazine->count == MAGAZINE)
+    if (magazine->count == TRIBI_MAGAZINE)
         magazine = hand_in(magazine);
     magazine->headers[magazine->count++] = header;
 }

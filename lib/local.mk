@@ -4,11 +4,11 @@ libtributary_core_la_SOURCES = \
 	lib/alloc-internal.h lib/alloc.c lib/small.c \
 	lib/budget.c \
 	lib/channel-internal.h lib/channel.c \
-	lib/chunk-internal.h lib/chunk.c lib/header.c lib/pool.c \
+	lib/chunk-internal.h lib/chunk.c lib/header-internal.h lib/header.c lib/pool.c \
 	lib/error.c \
 	lib/listener.c \
 	lib/queue-internal.h lib/queue.c \
-	lib/reader-internal.h lib/reader.c lib/reader_feed.c lib/reader_parse.c lib/reader_pieces.c lib/reader_take.c \
+	lib/reader-internal.h lib/reader.c lib/reader_feed.c lib/reader_parse.c lib/reader_pieces.c lib/reader_queue.c lib/reader_take.c \
 	lib/ring-internal.h lib/ring.c \
 	lib/transport.c \
 	lib/uri.c \

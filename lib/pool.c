@@ -290,7 +290,7 @@ void trib_pool_trim(void)
     give_back_all(list);
     tribi_small_trim();
 #ifdef __GLIBC__
-    if (tribi_alloc_is_malloc())
+    if (!tribi_alloc_replaced)
         malloc_trim(0);
 #endif
 }

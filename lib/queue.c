@@ -3,8 +3,6 @@
 
 #include "chunk-internal.h"
 #include "queue-internal.h"
-#include "ring-internal.h"
-#include "wait-internal.h"
 
 #include <tributary/alloc.h>
 
@@ -13,34 +11,6 @@
 enum {
     PATIENCE_NS = 1000000,
     ENTRIES_MAX = 65536 /* bounds what tiny chunks cost besides their bytes, which the budget counts */
-};
-
-struct trib_queue {
-    atomic_int refs;
-    uint32_t spin_us;
-    struct trib_budget *budget;
-    atomic_bool cancelled, closed, done;
-    int done_code;        /* these two are published by `done` */
-    char done_text[240];
-    struct tribi_gate bytes; /* the consumer waits here */
-    struct tribi_gate room;  /* the producer waits here */
-    struct tribi_budget_watch watch;
-    bool in_lane; /* we alone charge in the budget's lane */
-    atomic_size_t room_wanted; /* what the producer waits for */
-
-    struct tribi_ring ring; /* what the two ends write lies on cache lines of its own, there and below */
-
-    size_t known_popped; /* producer's own from here */
-    uint64_t known_released;
-    atomic_bool pushing;     /* what is charged and not in the ring yet is on its way there */
-    size_t turned_away;      /* the bytes that found no room last: on_room waits for as many */
-
-    /* What a consumer without bytes says to a producer without room: how much may be held, how much of it will be given back, and
-     * what the producer answers where its next chunk is too large for the hard limit. */
-    char pad1[64];
-    atomic_size_t allowed;
-    atomic_size_t spare_held;
-    atomic_size_t refused;
 };
 
 /* At each release while the producer waits. */
@@ -134,6 +104,7 @@ static int push_ended(struct trib_queue *queue, struct trib_error *err)
 static size_t held_now(struct trib_queue *queue)
 {
     queue->known_released = tribi_budget_released(queue->budget);
+    atomic_store_explicit(&queue->budget->known_released, queue->known_released, memory_order_relaxed); /* saves a look for the peak */
     return (size_t)(tribi_budget_charged(queue->budget) - queue->known_released);
 }
 
@@ -259,7 +230,73 @@ static int turn_back(struct trib_queue *queue, int rc)
     return rc;
 }
 
-int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
+/* Nothing is in the way of a push but, perhaps, the budget: nobody waits for a chunk of his size, or for room. */
+static inline bool unhindered(struct trib_queue *queue)
+{
+    return queue->in_lane && queue->turned_away == 0 && !queue->watch.active &&
+           !atomic_load_explicit(&queue->stopped, memory_order_relaxed) &&
+           atomic_load_explicit(&queue->refused, memory_order_relaxed) == 0;
+}
+
+/* Bytes that may be charged, as far as the producer knows without a look at what the consumer writes. */
+static inline size_t known_room(const struct trib_queue *queue)
+{
+    size_t held = (size_t)(tribi_budget_charged(queue->budget) - queue->known_released);
+
+    return held < queue->budget->high ? queue->budget->high - held : 0;
+}
+
+/* Places that can be filled without a new segment. */
+static inline size_t known_places(const struct trib_queue *queue)
+{
+    size_t pushed = queue->ring.pushed - queue->known_popped;
+    size_t places = TRIBI_RING_SEGMENT - queue->ring.tail_index;
+
+    if (pushed >= ENTRIES_MAX)
+        return 0;
+    return places < ENTRIES_MAX - pushed ? places : ENTRIES_MAX - pushed;
+}
+
+/* The view and its charge go into the ring; it is not published yet. The holder must be ours alone, and nobody's charge. */
+static inline bool fill(struct trib_queue *queue, struct tribi_ring_slot *slot, struct trib_view *view)
+{
+    struct trib_chunk *chunk = view->holder;
+
+    if (chunk == NULL || chunk->budget != NULL || atomic_load_explicit(&chunk->refs, memory_order_acquire) != 1)
+        return false;
+    chunk->budget = queue->budget;
+    chunk->charge = view->len;
+    slot->view = *view;
+    slot->flags = 0;
+    view->holder = NULL; /* its reference is the ring's */
+    return true;
+}
+
+/* The short way for chunks from the front that nothing is in the way of: charged and published at once. Returns how many. */
+static inline size_t push_unhindered(struct trib_queue *queue, struct trib_view *views, size_t count, unsigned flags)
+{
+    struct tribi_ring_slot *slot = &queue->ring.tail_segment->slots[queue->ring.tail_index];
+    size_t places = known_places(queue), room = known_room(queue), bytes = 0, i = 0;
+
+    if (!unhindered(queue))
+        return 0;
+    tribi_fetch_to_write(slot + TRIBI_RING_AHEAD); /* perhaps behind the segment: it is a hint */
+    for (; i < count && i < places && views[i].len - 1 < room - bytes && fill(queue, slot + i, &views[i]); i++) /* none of 0 bytes */
+        bytes += views[i].len;
+    if (i == 0)
+        return 0;
+    if (i == count)
+        slot[i - 1].flags = flags & TRIB_RECV_MARK;
+    atomic_store_explicit(&queue->pushing, true, memory_order_relaxed); /* the charge publishes it */
+    tribi_budget_charge_in_lane(queue->budget, bytes);
+    tribi_ring_publish(&queue->ring, i, bytes);
+    atomic_store_explicit(&queue->pushing, false, memory_order_release);
+    if (i == count && (flags & TRIB_QUEUE_MORE) == 0)
+        tribi_gate_notify(&queue->bytes);
+    return i;
+}
+
+static int push_anyhow(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
 {
     struct tribi_ring_slot *slot;
     int rc = check_push(queue, view, err);
@@ -267,7 +304,7 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
     if (rc != TRIB_OK)
         return turn_back(queue, rc);
     if (deadline != TRIB_NOWAIT && !has_known_room(queue, view->len))
-        tribi_pause(); /* one look at what several releases made, not one at each */
+        tribi_pause(1); /* one look at what several releases made, not one at each */
     while ((rc = push_ended(queue, err)) == TRIB_OK && !has_room(queue, view->len)) {
         tribi_gate_notify(&queue->bytes); /* what TRIB_QUEUE_MORE held back: room comes only from a consumer that is awake */
         queue->turned_away = view->len;
@@ -296,12 +333,43 @@ int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned f
     queue->turned_away = 0;
     if (atomic_load_explicit(&queue->refused, memory_order_relaxed) != 0)
         atomic_store(&queue->refused, 0); /* a smaller one was found */
-    tribi_ring_publish(&queue->ring, slot);
+    tribi_ring_publish(&queue->ring, 1, slot->view.len);
     atomic_store_explicit(&queue->pushing, false, memory_order_release);
     if (queue->watch.active && atomic_load_explicit(&queue->room.armed, memory_order_relaxed) == 0)
         tribi_budget_unwatch(queue->budget, &queue->watch); /* left by a hook that has run */
     if ((flags & TRIB_QUEUE_MORE) == 0)
         tribi_gate_notify(&queue->bytes);
+    return TRIB_OK;
+}
+
+int trib_queue_push(struct trib_queue *queue, struct trib_view *view, unsigned flags, int64_t deadline, struct trib_error *err)
+{
+    if (push_unhindered(queue, view, 1, flags) == 0)
+        return push_anyhow(queue, view, flags, deadline, err);
+    *view = (struct trib_view){.data = NULL};
+    return TRIB_OK;
+}
+
+int trib_queue_push_views(struct trib_queue *queue, struct trib_view *views, size_t count, unsigned flags, int64_t deadline,
+                          size_t *ret_bytes, struct trib_error *err)
+{
+    size_t i = 0, bytes = 0;
+    int rc = TRIB_OK;
+
+    while (rc == TRIB_OK && i < count) {
+        size_t pushed = push_unhindered(queue, views + i, count - i, flags);
+        for (; pushed > 0; pushed--)
+            bytes += views[i++].len;
+        if (i < count) {
+            struct trib_view view = views[i];
+            rc = push_anyhow(queue, &view, i + 1 < count ? TRIB_QUEUE_MORE : flags, deadline, bytes == 0 ? err : NULL);
+            views[i].holder = view.holder;
+            bytes += rc == TRIB_OK ? views[i++].len : 0;
+        }
+    }
+    if (rc != TRIB_OK && bytes == 0)
+        return rc;
+    *ret_bytes = bytes; /* of what stopped the others the next call will tell */
     return TRIB_OK;
 }
 
@@ -316,6 +384,7 @@ void trib_queue_finish(struct trib_queue *queue, int code, const char *text)
         queue->done_text[len] = '\0';
     }
     atomic_store(&queue->done, true);
+    atomic_store(&queue->stopped, true);
     tribi_gate_notify(&queue->bytes);
 }
 
@@ -423,14 +492,6 @@ static int wait_for_bytes(struct trib_queue *queue, int64_t deadline, struct tri
     return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "wait for bytes: the deadline passed");
 }
 
-bool tribi_queue_pop_ready(struct trib_queue *queue, struct trib_view *ret_view)
-{
-    unsigned flags;
-
-    return atomic_load_explicit(&queue->allowed, memory_order_relaxed) == 0 &&
-           !atomic_load_explicit(&queue->cancelled, memory_order_relaxed) && tribi_ring_pop(&queue->ring, ret_view, &flags);
-}
-
 int trib_queue_pop(struct trib_queue *queue, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
                    struct trib_error *err)
 {
@@ -477,6 +538,7 @@ void trib_queue_on_bytes(struct trib_queue *queue, trib_ready_fn *fn, void *arg)
 void trib_queue_close(struct trib_queue *queue)
 {
     atomic_store(&queue->closed, true);
+    atomic_store(&queue->stopped, true);
     drain(queue);
     tribi_gate_notify(&queue->room);
 }
@@ -484,6 +546,7 @@ void trib_queue_close(struct trib_queue *queue)
 void trib_queue_cancel(struct trib_queue *queue)
 {
     atomic_store(&queue->cancelled, true);
+    atomic_store(&queue->stopped, true);
     tribi_gate_notify(&queue->bytes);
     tribi_gate_notify(&queue->room);
 }

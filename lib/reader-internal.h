@@ -33,6 +33,10 @@ struct trib_reader {
     atomic_bool cancelled;
 
     const uint8_t *piece_end;
+    /* The queue whose chunks come without another call, or NULL: fed, or what the channel's recv pops from, known from the first
+     * call on. */
+    struct trib_queue *source;
+    uint64_t from_inbox; /* bytes that came so from a channel's */
     size_t room;         /* bytes behind piece_end, in a block that is ours alone, for what else belongs to a piece being put together */
     uint64_t piece_end_position;
     struct tribi_pieces behind; /* received, behind the piece */
@@ -80,6 +84,12 @@ int tribi_reader_new_pull(struct trib_channel *channel, struct trib_budget *budg
 /* Any thread: from now on every call returns TRIB_ERR_CANCELLED. Does not cancel the channel. */
 void tribi_reader_mark_cancelled(struct trib_reader *reader);
 
+/* Bytes of the channel that its recv has not counted. */
+static inline uint64_t tribi_reader_from_inbox(const struct trib_reader *reader)
+{
+    return reader->from_inbox;
+}
+
 /* ---- Shared by the files of the reader ---- */
 
 static inline size_t tribi_reader_piece(const struct trib_reader *reader)
@@ -114,6 +124,13 @@ int tribi_reader_fill(struct trib_reader *reader, size_t n, struct trib_error *e
 /* Receives once: at least one byte more (or a mark), or an outcome that is not TRIB_OK. `missing` of them are wanted, contiguous
  * with what is there if `whole`, on `align`. TRIB_EOF is the source's. */
 int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, size_t align, struct trib_error *err);
+
+/* The short way to the next chunk of a queue, for a take of n bytes: nothing is held, and the chunk is there, whole and without a mark.
+ * False: all is as it was. n > 0. */
+bool tribi_reader_next_queued(struct trib_reader *reader, size_t n);
+
+/* A whole trib_reader_take() that way. */
+bool tribi_reader_take_queued(struct trib_reader *reader, size_t n, struct trib_view *ret_view);
 
 /* The reference to the piece's chunk goes; `holder` is to be set. */
 void tribi_reader_let_go(struct trib_reader *reader);

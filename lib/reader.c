@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "channel-internal.h"
 #include "chunk-internal.h"
 #include "queue-internal.h"
 
@@ -53,11 +54,13 @@ static int reader_new_fed(size_t budget_bytes, size_t limit, struct trib_reader 
     rc = reader == NULL ? trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory")
                         : trib_queue_new(budget, 0, &reader->queue, err);
     trib_budget_unref(budget);
-    if (rc != TRIB_OK)
+    if (rc != TRIB_OK) {
         trib_reader_free(reader);
-    else
-        *ret_reader = reader;
-    return rc;
+        return rc;
+    }
+    reader->source = reader->queue;
+    *ret_reader = reader;
+    return TRIB_OK;
 }
 
 int trib_reader_new(const struct trib_reader_options *options, struct trib_reader **ret_reader, struct trib_error *err)
@@ -421,21 +424,6 @@ static int stuck(const struct trib_reader *reader, struct trib_error *err)
     return reader->failed;
 }
 
-/* The short way for the next chunk of a fed reader: nothing is held, nothing is to be put together. */
-static bool next_fed(struct trib_reader *reader)
-{
-    struct trib_view view;
-
-    if (reader->queue == NULL || reader->failed != 0 || tribi_reader_received(reader) != 0 || reader->room != 0 ||
-        !tribi_queue_pop_ready(reader->queue, &view))
-        return false;
-    reader->waits += !reader->asked;
-    reader->asked = true;
-    reader->chunks++;
-    set_piece(reader, view, 0);
-    return true;
-}
-
 int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, size_t align, struct trib_error *err)
 {
     struct trib_want want;
@@ -444,8 +432,11 @@ int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, si
     unsigned flags = 0;
     int rc;
 
-    if (next_fed(reader))
+    if (tribi_reader_next_queued(reader, 1)) {
+        reader->waits += !reader->asked;
+        reader->asked = true;
         return TRIB_OK;
+    }
     if (reader->failed != 0)
         return stuck(reader, err);
     if (reader->ended)
@@ -455,6 +446,8 @@ int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, si
     fill_want(reader, missing, whole, align, &want);
     reader->waits += !reader->asked;
     reader->asked = true;
+    if (reader->source == NULL)
+        reader->source = tribi_channel_inbox(reader->channel);
     rc = reserve(reader, &local);
     if (rc == TRIB_OK)
         rc = receive(reader, &want, &view, &flags, &local);
@@ -578,6 +571,8 @@ int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret
         reader->takes++;
         return TRIB_OK;
     }
+    if (tribi_reader_take_queued(reader, n, ret_view))
+        return TRIB_OK;
     return take(reader, n, 1, true, ret_view, err);
 }
 

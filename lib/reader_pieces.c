@@ -189,11 +189,3 @@ int trib_reader_take_message(struct trib_reader *reader, size_t limit, struct tr
     reader->at_mark = true;
     return TRIB_OK;
 }
-
-void tribi_reader_let_go(struct trib_reader *reader)
-{
-    if (reader->in_lane)
-        tribi_chunk_unref_in_lane(reader->holder, reader->budget);
-    else
-        trib_chunk_unref(reader->holder);
-}

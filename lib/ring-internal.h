@@ -47,42 +47,65 @@ int tribi_ring_init(struct tribi_ring *ring);
 /* Of an empty ring. */
 void tribi_ring_done(struct tribi_ring *ring);
 
-void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_ring_segment *empty);
+/* The consumer is through with its segment, the producer with its. */
+void tribi_ring_turn(struct tribi_ring *ring);
 bool tribi_ring_grow(struct tribi_ring *ring);
 
 /* What is in the ring was written by another thread: a chunk is fetched some calls before it is popped. */
 static inline void tribi_ring_fetch_ahead(const struct tribi_ring *ring, const struct tribi_ring_slot *slot)
 {
-    if (ring->known_pushed - ring->popped > TRIBI_RING_AHEAD && ring->head_index + TRIBI_RING_AHEAD <= TRIBI_RING_SEGMENT) {
+    if (ring->known_pushed - ring->popped > TRIBI_RING_AHEAD && ring->head_index + TRIBI_RING_AHEAD < TRIBI_RING_SEGMENT) {
         tribi_fetch_to_read(slot[TRIBI_RING_AHEAD].view.holder);
         tribi_fetch_to_read((const char *)slot + 2 * TRIBI_RING_AHEAD * sizeof(*slot)); /* perhaps behind the segment: it is a hint */
     }
 }
 
-/* Consumer only. */
-static inline bool tribi_ring_pop(struct tribi_ring *ring, struct trib_view *ret_view, unsigned *ret_flags)
+/* The first of those that were found together: all at once, one after the other would be a wait for each. */
+static inline void tribi_ring_fetch_first(const struct tribi_ring *ring)
 {
-    struct tribi_ring_slot *slot;
+    const struct tribi_ring_slot *slot = ring->head_segment->slots + ring->head_index;
+    size_t entries = ring->known_pushed - ring->popped, here = TRIBI_RING_SEGMENT - ring->head_index;
 
+    entries = entries < here ? entries : here;
+    entries = entries < TRIBI_RING_AHEAD ? entries : TRIBI_RING_AHEAD;
+    for (size_t i = 0; i < entries; i++)
+        tribi_fetch_to_read(slot[i].view.holder);
+}
+
+/* Consumer only: the next entry, or NULL. It stays until tribi_ring_drop(). */
+static inline const struct tribi_ring_slot *tribi_ring_front(struct tribi_ring *ring)
+{
     if (ring->popped == ring->known_pushed) {
         ring->known_pushed = atomic_load_explicit(&ring->tail, memory_order_acquire);
         if (ring->popped == ring->known_pushed)
-            return false;
+            return NULL;
+        tribi_ring_fetch_first(ring);
     }
-    if (ring->head_index == TRIBI_RING_SEGMENT) {
-        struct tribi_ring_segment *empty = ring->head_segment;
-        ring->head_segment = empty->next;
-        ring->head_index = 0;
-        tribi_ring_give_back(ring, empty);
-    }
-    slot = &ring->head_segment->slots[ring->head_index++];
-    *ret_view = slot->view;
-    *ret_flags = slot->flags;
+    if (ring->head_index == TRIBI_RING_SEGMENT)
+        tribi_ring_turn(ring);
+    return &ring->head_segment->slots[ring->head_index];
+}
+
+/* What tribi_ring_front() returned last. */
+static inline void tribi_ring_drop(struct tribi_ring *ring, const struct tribi_ring_slot *slot)
+{
     tribi_ring_fetch_ahead(ring, slot);
+    ring->head_index++;
     ring->popped++;
-    atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
     atomic_store_explicit(&ring->bytes_out, atomic_load_explicit(&ring->bytes_out, memory_order_relaxed) + slot->view.len,
                           memory_order_relaxed);
+    atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
+}
+
+static inline bool tribi_ring_pop(struct tribi_ring *ring, struct trib_view *ret_view, unsigned *ret_flags)
+{
+    const struct tribi_ring_slot *slot = tribi_ring_front(ring);
+
+    if (slot == NULL)
+        return false;
+    *ret_view = slot->view;
+    *ret_flags = slot->flags;
+    tribi_ring_drop(ring, slot);
     return true;
 }
 
@@ -96,12 +119,12 @@ static inline struct tribi_ring_slot *tribi_ring_place(struct tribi_ring *ring)
     return &ring->tail_segment->slots[ring->tail_index];
 }
 
-static inline void tribi_ring_publish(struct tribi_ring *ring, const struct tribi_ring_slot *slot)
+/* So many entries, of so many bytes together, that were filled from that place on. */
+static inline void tribi_ring_publish(struct tribi_ring *ring, size_t entries, size_t bytes)
 {
-    ring->tail_index++;
-    ring->pushed++;
-    atomic_store_explicit(&ring->bytes_in, atomic_load_explicit(&ring->bytes_in, memory_order_relaxed) + slot->view.len,
-                          memory_order_relaxed);
+    ring->tail_index += entries;
+    ring->pushed += entries;
+    atomic_store_explicit(&ring->bytes_in, atomic_load_explicit(&ring->bytes_in, memory_order_relaxed) + bytes, memory_order_relaxed);
     atomic_store_explicit(&ring->tail, ring->pushed, memory_order_release);
 }
 

@@ -33,7 +33,7 @@ void tribi_ring_done(struct tribi_ring *ring)
 }
 
 /* Only the consumer adds, and the producer takes all: a spare one that is still there has its number. */
-void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_ring_segment *empty)
+static void give_back(struct tribi_ring *ring, struct tribi_ring_segment *empty)
 {
     empty->next = atomic_load_explicit(&ring->spare, memory_order_acquire);
     do {
@@ -43,6 +43,15 @@ void tribi_ring_give_back(struct tribi_ring *ring, struct tribi_ring_segment *em
             return;
         }
     } while (!atomic_compare_exchange_strong_explicit(&ring->spare, &empty->next, empty, memory_order_acq_rel, memory_order_acquire));
+}
+
+void tribi_ring_turn(struct tribi_ring *ring)
+{
+    struct tribi_ring_segment *empty = ring->head_segment;
+
+    ring->head_segment = empty->next;
+    ring->head_index = 0;
+    give_back(ring, empty);
 }
 
 static struct tribi_ring_segment *unused_segment(struct tribi_ring *ring)

@@ -46,8 +46,8 @@ static inline void tribi_gate_notify(struct tribi_gate *gate)
 /* Looks at `ready(arg)` for at most spin_us microseconds; true as soon as it is. Never on one CPU. */
 bool tribi_spin(uint32_t spin_us, bool (*ready)(void *arg), void *arg);
 
-/* Half a microsecond, in which another processor may get on with a cache line that both look at; nothing on one CPU. */
-void tribi_pause(void);
+/* So many times a quarter of a microsecond, in which another processor may get on with cache lines that both look at; nothing on one CPU. */
+void tribi_pause(unsigned times);
 
 /* The same for a few microseconds: what a thread does in any case before it sleeps for another thread of this process. */
 bool tribi_spin_briefly(bool (*ready)(void *arg), void *arg);

@@ -150,9 +150,9 @@ static void pause_a_while(void)
         relax();
 }
 
-void tribi_pause(void)
+void tribi_pause(unsigned times)
 {
-    if (!one_cpu())
+    for (; times > 0 && !one_cpu(); times--)
         pause_a_while();
 }
 

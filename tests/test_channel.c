@@ -43,6 +43,7 @@ static const size_t past_sizes[] = {
     TRIB_CHANNEL_OPS_SIZE_0_1,
     offsetof(struct trib_channel_ops, peer),
     offsetof(struct trib_channel_ops, stats),
+    offsetof(struct trib_channel_ops, inbox),
     sizeof(struct trib_channel_ops),
 };
 

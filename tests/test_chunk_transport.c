@@ -70,6 +70,42 @@ static int take_one(struct trib_channel *channel, struct trib_error *err)
 
 /* ---- Bytes and messages --------------------------------------------------------------------------------------- */
 
+/* What the reader takes out of the queue itself counts as received all the same, and a mark is not passed over. */
+START_TEST(test_reader_at_the_queue)
+{
+    struct trib_writer *writer = trib_channel_writer(a);
+    struct trib_reader *reader = trib_channel_reader(b);
+    struct trib_channel_stats stats = { .size = sizeof(stats) };
+    struct trib_reader_stats read = { .size = sizeof(read) };
+    struct trib_chunk *chunk;
+    struct trib_view view;
+
+    ck_assert_int_eq(trib_writer_begin_message(writer, 1000, NULL), TRIB_OK);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(trib_chunk_copy("0123456789", 10, &chunk, NULL), TRIB_OK);
+        ck_assert_int_eq(trib_writer_chunk(writer, chunk, NULL), TRIB_OK);
+    }
+    ck_assert_int_eq(trib_writer_end_message(writer, NULL), TRIB_OK);
+    send_text(a, "behind");
+    for (int i = 0; i < 100; i++) {
+        ck_assert(!trib_reader_at_mark(reader) || i == 0);
+        ck_assert_int_eq(trib_reader_take(reader, 10, &view, NULL), TRIB_OK);
+        ck_assert_mem_eq(view.data, "0123456789", 10);
+    }
+    ck_assert(trib_reader_at_mark(reader));
+    expect_text(b, "behind");
+    ck_assert(!trib_reader_at_mark(reader));
+    trib_channel_stats(b, &stats);
+    ck_assert_uint_eq(stats.bytes_in, 1006);
+    ck_assert_uint_ge(stats.recv_calls, 2); /* the first, and the one with the mark */
+    ck_assert_uint_lt(stats.recv_calls, 10);
+    trib_reader_stats(reader, &read);
+    ck_assert_uint_eq(read.bytes, 1006);
+    ck_assert_uint_eq(read.chunks, 101);
+    ck_assert_uint_eq(read.takes, 101);
+}
+END_TEST
+
 START_TEST(test_both_ways)
 {
     send_text(a, "ping");
@@ -473,6 +509,7 @@ static Suite *chunk_suite(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 30);
+    tcase_add_test(tcase, test_reader_at_the_queue);
     tcase_add_test(tcase, test_both_ways);
     tcase_add_test(tcase, test_references_pass);
     tcase_add_test(tcase, test_messages);

@@ -90,6 +90,77 @@ START_TEST(usage)
 }
 END_TEST
 
+/* Views of 1 to count bytes of the pattern, each with a chunk of its own. */
+static void views_of(struct trib_view *views, size_t count)
+{
+    uint64_t from = 0;
+
+    for (size_t i = 0; i < count; from += ++i)
+        views[i] = trib_chunk_view(feed_chunk(from, i + 1));
+}
+
+START_TEST(many_at_once)
+{
+    enum { COUNT = 300 }; /* over several segments of the ring */
+    struct pipe p = pipe_of(1 << 20, 1 << 20);
+    struct trib_view views[COUNT], got;
+    struct trib_want want = pipe_want(&p, 1, 0, TRIB_NOWAIT);
+    size_t bytes = 0;
+    unsigned flags;
+
+    views_of(views, COUNT);
+    trib_chunk_ref(views[7].holder); /* somebody else has it, too */
+    got = views[7];
+    ck_ok(trib_queue_push_views(p.queue, views, COUNT, TRIB_RECV_MARK, TRIB_NOWAIT, &bytes, NULL));
+    ck_assert_uint_eq(bytes, COUNT * (COUNT + 1) / 2);
+    ck_assert_uint_eq(trib_queue_bytes(p.queue), bytes);
+    ck_assert_uint_eq(trib_budget_held(p.budget), bytes);
+    ck_assert_uint_eq(trib_budget_peak(p.budget), bytes);
+    trib_view_release(&got);
+    for (size_t i = 0; i < COUNT; i++)
+        ck_assert_ptr_null(views[i].holder);
+    for (size_t i = 1; i < COUNT; i++)
+        pipe_drop(&p, i);
+    ck_ok(trib_queue_pop(p.queue, &want, &got, &flags, NULL));
+    ck_assert_uint_eq(got.len, COUNT);
+    ck_assert_uint_eq(flags, TRIB_RECV_MARK); /* of the last one only */
+    trib_view_release(&got);
+    pipe_done(&p);
+}
+END_TEST
+
+/* The budget stops the rest: what was taken before is there, without the mark. */
+START_TEST(some_of_many)
+{
+    struct pipe p = pipe_of(11, 11);
+    struct trib_want want = pipe_want(&p, 1, 0, TRIB_NOWAIT);
+    struct trib_view views[5], lone = { (const uint8_t *)"abc", 3, NULL }, got;
+    size_t bytes = 0;
+    unsigned flags;
+
+    views_of(views, 5);
+    ck_ok(trib_queue_push_views(p.queue, views, 5, TRIB_RECV_MARK, TRIB_NOWAIT, &bytes, &p.err));
+    ck_assert_uint_eq(bytes, 1 + 2 + 3 + 4);
+    ck_assert_ptr_null(views[3].holder);
+    ck_assert_ptr_nonnull(views[4].holder);
+    bytes = 77;
+    ck_assert_int_eq(trib_queue_push_views(p.queue, views + 4, 1, 0, TRIB_NOWAIT, &bytes, &p.err), TRIB_AGAIN);
+    ck_assert_int_eq(trib_queue_push_views(p.queue, &lone, 1, 0, TRIB_NOWAIT, &bytes, &p.err), TRIB_ERR_USAGE);
+    ck_assert_uint_eq(bytes, 77);
+    for (size_t i = 1; i <= 3; i++)
+        pipe_drop(&p, i);
+    ck_ok(trib_queue_pop(p.queue, &want, &got, &flags, NULL));
+    ck_assert_uint_eq(flags, 0);
+    trib_view_release(&got);
+    ck_ok(trib_queue_push_views(p.queue, views + 4, 1, TRIB_RECV_MARK, TRIB_NOWAIT, &bytes, &p.err));
+    ck_assert_uint_eq(bytes, 5);
+    ck_ok(trib_queue_pop(p.queue, &want, &got, &flags, NULL));
+    ck_assert_uint_eq(flags, TRIB_RECV_MARK);
+    trib_view_release(&got);
+    pipe_done(&p);
+}
+END_TEST
+
 /* ---- Budget ---- */
 
 START_TEST(full)
@@ -340,6 +411,8 @@ static Suite *suite(void)
     tcase_add_test(tc, marks);
     tcase_add_test(tc, references);
     tcase_add_test(tc, usage);
+    tcase_add_test(tc, many_at_once);
+    tcase_add_test(tc, some_of_many);
     tcase_add_test(tc, full);
     tcase_add_test(tc, always_taken_where_nothing_is_held);
     tcase_add_test(tc, blocked_producer_released_by_unref);

@@ -29,37 +29,30 @@ static int chunk_recv(void *self, const struct trib_want *want, struct trib_view
     return trib_queue_pop(end->in, want, ret_view, ret_flags, err);
 }
 
-/* The flags of view i: only the last one ends the message and wakes the reader. */
-static unsigned flags_of(const struct trib_send *send, size_t i)
+/* Of the last view: it ends the message and wakes the reader. */
+static unsigned flags_of(const struct trib_send *send)
 {
     unsigned flags = (send->flags & TRIB_SEND_END) != 0 ? TRIB_RECV_MARK : 0;
 
-    if (i + 1 < send->count)
-        return TRIB_QUEUE_MORE;
     return (send->flags & TRIB_SEND_MORE) != 0 ? flags | TRIB_QUEUE_MORE : flags;
 }
 
 static int chunk_send(void *self, const struct trib_send *send, size_t *ret_bytes, struct trib_error *err)
 {
     struct end *end = self;
-    struct trib_view view = { NULL, 0, NULL };
-    size_t taken = 0;
-    int code = TRIB_OK;
+    struct trib_view empty = { NULL, 0, NULL };
 
     if (send->count == 0) /* an empty message */
-        return trib_queue_push(end->out, &view, flags_of(send, 0), send->deadline, err);
-    for (size_t i = 0; i < send->count; i++) {
-        view = send->views[i];
-        code = trib_queue_push(end->out, &view, flags_of(send, i), send->deadline, taken == 0 ? err : NULL);
-        if (code != TRIB_OK)
-            break;
-        send->views[i].holder = NULL; /* the writer's reference is the queue's now */
-        taken += send->views[i].len;
-    }
-    if (taken == 0)
-        return code;
-    *ret_bytes = taken; /* of what stopped the others the next call will tell */
-    return TRIB_OK;
+        return trib_queue_push(end->out, &empty, flags_of(send), send->deadline, err);
+    return trib_queue_push_views(end->out, send->views, send->count, flags_of(send), send->deadline, ret_bytes, err);
+}
+
+/* recv does nothing but pop from it. */
+static struct trib_queue *chunk_inbox(void *self)
+{
+    struct end *end = self;
+
+    return end->in;
 }
 
 static int chunk_finish(void *self, int status, const char *text, int64_t deadline, struct trib_error *err)
@@ -155,6 +148,7 @@ static const struct trib_channel_ops chunk_ops = {
     .watch = chunk_watch,
     .peer = chunk_peer,
     .stats = chunk_stats,
+    .inbox = chunk_inbox,
 };
 
 static int end_new(const struct trib_channel_options *options, struct end **ret_end, struct trib_channel **ret_channel,

@@ -29,6 +29,12 @@ TRIB_API struct trib_queue *trib_queue_unref(struct trib_queue *queue);
 TRIB_API int trib_queue_push(struct trib_queue *queue, struct trib_view *view /* takes */, unsigned flags, int64_t deadline,
                              struct trib_error *err);
 
+/* The same for several views in one step, which costs less: from the front of `views`, of which none is empty, until one is not
+ * taken. The holders of those that were taken are NULL then; flags are those of the last one. TRIB_OK: *ret_bytes were taken, from
+ * one view at least, and what stopped the others the next call will tell. */
+TRIB_API int trib_queue_push_views(struct trib_queue *queue, struct trib_view *views, size_t count, unsigned flags, int64_t deadline,
+                                   size_t *ret_bytes, struct trib_error *err);
+
 /* No more. code 0: the consumer gets TRIB_EOF after the last chunk; a negative code: that error, with the text (may be NULL). The
  * first call counts. */
 TRIB_API void trib_queue_finish(struct trib_queue *queue, int code, const char *text);

@@ -9,6 +9,8 @@
 
 TRIB_BEGIN_DECLS
 
+struct trib_queue;
+
 /* ---- Receiving ------------------------------------------------------------------------------------------------
  * What the reader needs next. A transport that fills memory of its own allocates the wanted piece first (trib_want_alloc)
  * and receives into it; one that is handed chunks just passes them on. Read-only for the transport. */
@@ -112,6 +114,10 @@ struct trib_channel_ops {
 
     /* Adds its own figures (system calls) to *stats, whose size field is set. NULL: none. */
     void (*stats)(void *self, struct trib_channel_stats *stats); /* 0.1 */
+
+    /* The queue from which recv pops, where it does nothing else: the same one until close, within the channel's budget. What lies in
+     * it already the reader takes out itself then, without a call of recv. NULL: there is none. */
+    struct trib_queue *(*inbox)(void *self); /* 0.1 */
 };
 #define TRIB_CHANNEL_OPS_SIZE_0_1 offsetof(struct trib_channel_ops, watch)
 
