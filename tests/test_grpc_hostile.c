@@ -4,6 +4,7 @@
 #include "tests/support/grpc_raw.h"
 #include "tests/support/grpc_talk.h"
 
+#include <tributary/chunk.h>
 #include <tributary/reader.h>
 #include <tributary/writer.h>
 
@@ -57,16 +58,19 @@ static void expect_goaway(int fd, int code)
     expect_service();
 }
 
-/* What the process has allocated. Others' allocators say nothing, and so bound nothing. */
-static size_t heap(void)
+/* What is in use: of the pool, and of the heap, in which the pool's smaller blocks lie. Others' allocators say nothing of theirs. */
+static size_t memory(void)
 {
+    struct trib_pool_stats stats = { .size = sizeof(stats) };
 #ifdef __GLIBC__
     struct mallinfo2 info = mallinfo2();
-
-    return info.uordblks + info.hblkhd;
+    size_t heap = info.uordblks + info.hblkhd;
 #else
-    return 0;
+    size_t heap = 0;
 #endif
+
+    trib_pool_stats(&stats);
+    return heap + stats.used_bytes;
 }
 
 /* ---- Every split point --------------------------------------------------------------------------------------------------- */
@@ -144,20 +148,20 @@ enum { MEMORY_MAX = 8 << 20 }; /* that one hostile connection may cost */
 /* Others are served in the midst of it. Returns whether the server took it all. */
 static bool pour(int fd, void (*one)(uint32_t i), uint32_t count)
 {
-    size_t before = heap();
+    size_t before = memory();
     bool taken = true;
 
     for (uint32_t i = 0; i < count && taken; i++) {
         one(i);
         if (grpc_raw.len > sizeof(grpc_raw.data) / 8 || i + 1 == count) {
             taken = grpc_raw_send(fd);
-            ck_assert_uint_le(heap(), before + MEMORY_MAX);
+            ck_assert_uint_le(memory(), before + MEMORY_MAX);
         }
         if (i == count / 2)
             expect_service();
     }
     expect_service();
-    ck_assert_uint_le(heap(), before + MEMORY_MAX);
+    ck_assert_uint_le(memory(), before + MEMORY_MAX);
     return taken;
 }
 
@@ -206,6 +210,24 @@ static void one_padded_data(uint32_t i)
     grpc_raw_frame(0, 8, 1, padding, sizeof(padding));
 }
 
+/* A message, a byte of it in each frame, that the handler waits for; */
+static void one_trickle(uint32_t i)
+{
+    static const uint8_t prefix[5] = { 0, 1, 0, 0, 0 };
+
+    grpc_raw_frame(0, 0, 1, i == 0 ? prefix : (const uint8_t *)"x", i == 0 ? sizeof(prefix) : 1);
+}
+
+/* and one that nobody reads. */
+static void one_trickle_unread(uint32_t i)
+{
+    static const uint8_t prefix[5] = { 0, 1, 0, 0, 0 };
+
+    if (i == 0)
+        grpc_raw_request(3, "/test/Deaf", 0);
+    grpc_raw_frame(0, 0, 3, i == 0 ? prefix : (const uint8_t *)"x", i == 0 ? sizeof(prefix) : 1);
+}
+
 static void one_priority(uint32_t i)
 {
     static const uint8_t priority[5] = { 0, 0, 0, 0, 1 };
@@ -249,7 +271,8 @@ static const struct {
     int code; /* of GOAWAY; -1: it is borne */
 } floods[] = { { one_ping, 5000, 11 },      { one_settings, 5000, 11 }, { one_empty_data, 5000, 11 },    { one_padded_data, 5000, 11 },
                { one_rapid_reset, 5000, 2 }, { one_priority, 20000, -1 }, { one_window, 20000, -1 },     { one_of_no_kind, 20000, -1 },
-               { one_unknown_method, 500, -1 }, { one_refused, 500, -1 } };
+               { one_unknown_method, 500, -1 }, { one_refused, 500, -1 },
+               { one_trickle, 60000, -1 }, { one_trickle_unread, 60000, -1 } };
 
 START_TEST(test_floods)
 {

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,6 +21,19 @@ int grpc_raw_connect(const char *address)
 
     memcpy(to.sun_path + 1, name, strlen(name));
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))), 0);
+    return fd;
+}
+
+int grpc_raw_listen(char *address, size_t room)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    static int counter;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
+
+    n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "trib-raw-%ld-%d", (long)getpid(), counter++);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    snprintf(address, room, "grpc+unix:@%s", name.sun_path + 1);
     return fd;
 }
 

@@ -17,6 +17,8 @@ extern struct grpc_raw grpc_raw;
 
 /* A socket to "grpc+unix:@name". */
 int grpc_raw_connect(const char *address);
+/* A listening socket, for a server that says what a test wants it to; address becomes "grpc+unix:@name". */
+int grpc_raw_listen(char *address, size_t room);
 
 void grpc_raw_put(const void *data, size_t len);
 void grpc_raw_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t len);

@@ -48,22 +48,26 @@ static int read_end(struct trib_grpc_call *stream, struct trib_error *err)
     return stream->remote_end ? TRIB_EOF : TRIB_OK;
 }
 
-static void hand_out(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags)
+static int hand_out(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
+                    struct trib_error *err)
 {
     struct tribi_grpc_in *in = &stream->in;
     struct tribi_grpc_entry *entry = &in->entries[in->first];
 
+    if (entry->compressed)
+        return tribi_grpc_inflate_next(stream, want, ret_view, ret_flags, err);
     *ret_view = entry->view;
     *ret_flags = entry->flags;
     if (want->head > 0 && entry->headroom >= want->head)
         *ret_flags |= TRIB_RECV_HEADROOM;
-    in->read_compressed = entry->compressed;
+    in->read_compressed = false;
     in->first = (in->first + 1) & (in->capacity - 1);
     in->count--;
     in->queued -= entry->view.len;
+    return TRIB_OK;
 }
 
-static int check_limit(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_error *err)
+int tribi_grpc_check_limit(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_error *err)
 {
     size_t held = trib_budget_held(want->budget) + atomic_load(&stream->credit->held), limit = trib_budget_limit(want->budget);
     size_t must = want->head + want->min;
@@ -76,7 +80,7 @@ static int check_limit(struct trib_grpc_call *stream, const struct trib_want *wa
 }
 
 /* The place goes on where the reader wants the next bytes. A gap may be left in front of an aligned want that begins anew. */
-static bool place_fits(struct tribi_grpc_place *place, const struct trib_want *want)
+bool tribi_grpc_place_fits(struct tribi_grpc_place *place, const struct trib_want *want)
 {
     size_t off, gap;
 
@@ -113,26 +117,34 @@ static bool goes_on(struct trib_grpc_call *stream, const struct trib_want *want)
     return true;
 }
 
+int tribi_grpc_place_make(struct trib_grpc_call *stream, const struct trib_want *want, size_t ahead, struct trib_error *err)
+{
+    struct tribi_grpc_place *place = &stream->in.place;
+    int rc = trib_want_alloc(want, ahead, &place->block, err);
+
+    if (rc != TRIB_OK)
+        return rc;
+    place->at = trib_chunk_writable(place->block) + want->head;
+    place->room = trib_chunk_len(place->block) - want->head;
+    place->headroom = want->head;
+    place->charged = true;
+    place->ahead = ahead > 0;
+    return TRIB_OK;
+}
+
 /* Nothing is there: a place for what is wanted, and a window. */
 static int prepare(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_error *err)
 {
-    struct tribi_grpc_place *place = &stream->in.place;
     int rc;
 
     stream->in.keep = trib_chunk_unref(stream->in.keep);
-    if (!place_fits(place, want)) {
+    if (!tribi_grpc_place_fits(&stream->in.place, want)) {
         tribi_grpc_place_drop(stream);
-        rc = check_limit(stream, want, err);
+        rc = tribi_grpc_check_limit(stream, want, err);
         if (rc == TRIB_OK && want->min + want->head >= TRIBI_GRPC_PLACE_MIN && !goes_on(stream, want)) {
-            rc = trib_want_alloc(want, 0, &place->block, err);
-            if (rc == TRIB_OK) {
-                place->at = trib_chunk_writable(place->block) + want->head;
-                place->room = want->min;
-                place->headroom = want->head;
-                place->charged = true;
-                if (want->min >= BIG)
-                    stream->conn->ahead = TRIBI_GRPC_AHEAD_MIN;
-            }
+            rc = tribi_grpc_place_make(stream, want, 0, err);
+            if (rc == TRIB_OK && want->min >= BIG)
+                stream->conn->ahead = TRIBI_GRPC_AHEAD_MIN;
         }
         if (rc != TRIB_OK)
             return rc;
@@ -161,8 +173,12 @@ static int receive(struct trib_grpc_call *stream, const struct trib_want *want, 
         if (tribi_grpc_is_cancelled(stream))
             return tribi_grpc_cancelled("receive from", err);
         if (stream->in.count > 0) {
-            hand_out(stream, want, ret_view, ret_flags);
-            return TRIB_OK;
+            rc = hand_out(stream, want, ret_view, ret_flags, err);
+            if (rc != TRIB_AGAIN)
+                return rc;
+            if (looked && stream->failed == 0)
+                tribi_grpc_stream_grant(stream, want->min + TRIBI_GRPC_PREFIX);
+            continue;
         }
         rc = read_end(stream, err);
         if (rc != TRIB_OK)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { OUTPUT = 64 << 10, GZIP_WINDOW = 15 + 16 };
+enum { OUTPUT = 64 << 10, GUESS_LEAST = 4096, GZIP_WINDOW = 15 + 16 };
 
 static void *z_alloc(void *arg, uInt n, uInt size)
 {
@@ -20,7 +20,7 @@ static void z_free(void *arg, void *memory)
     trib_free(memory);
 }
 
-/* ---- In: as the bytes come ------------------------------------------------------------------------------------------ */
+/* ---- In: kept as it comes, inflated as the reader takes it --------------------------------------------------------------- */
 
 struct tribi_grpc_inflate {
     z_stream z;
@@ -29,95 +29,214 @@ struct tribi_grpc_inflate {
     uint64_t total; /* of the message */
 };
 
-static int refuse(struct trib_grpc_call *stream, int code, int status, const char *what)
+/* How a run over the entries ended: those that there are, the room, or the message. */
+enum outcome { SPENT, FULL, WHOLE, NOT_GZIP, CUT, TRAILING, NO_MEMORY };
+
+/* The reader never sees their block, so they need no lease. */
+int tribi_grpc_keep_compressed(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last)
 {
-    tribi_grpc_stream_fail(stream, code, status, "decompress a message: %s", what);
-    return code;
+    struct tribi_grpc_in *in = &stream->in;
+    struct trib_chunk *block = trib_chunk_ref(stream->conn->fed_block);
+    size_t before = in->count;
+    int rc;
+
+    if (block == NULL) { /* copy: the bytes came to a place of another stream, where they cannot stay */
+        if (trib_chunk_copy(data, len, &block, NULL) != TRIB_OK)
+            return TRIB_ERR_NOMEM;
+        data = trib_chunk_data(block);
+        in->copied += len;
+    }
+    rc = tribi_grpc_push(stream, (struct trib_view){ data, len, block }, last ? TRIB_RECV_MARK : 0, 0);
+    if (rc == TRIB_OK) {
+        in->zipped += len;
+        in->zips += in->count - before;
+    }
+    return rc;
 }
 
-static int begin_inflate(struct trib_grpc_call *stream)
+static void drop_entry(struct tribi_grpc_in *in)
 {
-    struct tribi_grpc_inflate *in = stream->in.inflate;
+    trib_view_release(&in->entries[in->first].view);
+    in->first = (in->first + 1) & (in->capacity - 1);
+    in->count--;
+    in->zips--;
+}
 
-    if (in == NULL) {
-        in = trib_alloc(sizeof(*in));
-        if (in == NULL)
+static int begin_inflate(struct tribi_grpc_in *in)
+{
+    struct tribi_grpc_inflate *zip = in->inflate;
+
+    if (zip == NULL) {
+        zip = trib_alloc(sizeof(*zip));
+        if (zip == NULL)
             return TRIB_ERR_NOMEM;
-        in->z.zalloc = z_alloc;
-        in->z.zfree = z_free;
-        if (inflateInit2(&in->z, GZIP_WINDOW) != Z_OK) {
-            trib_free(in);
+        zip->z.zalloc = z_alloc;
+        zip->z.zfree = z_free;
+        if (inflateInit2(&zip->z, GZIP_WINDOW) != Z_OK) {
+            trib_free(zip);
             return TRIB_ERR_NOMEM;
         }
-        stream->in.inflate = in;
-    } else {
-        inflateReset2(&in->z, GZIP_WINDOW);
+        in->inflate = zip;
+    } else if (!zip->begun) {
+        inflateReset2(&zip->z, GZIP_WINDOW);
     }
-    in->begun = true;
-    in->ended = false;
-    in->total = 0;
+    if (!zip->begun) {
+        zip->begun = true;
+        zip->ended = false;
+        zip->total = 0;
+    }
     return TRIB_OK;
 }
 
-/* One block of output. */
-static int inflate_block(struct trib_grpc_call *stream, struct tribi_grpc_inflate *in)
+/* What of the entry goes into the room that there is; a wrong one stays wrong, however often it is tried. */
+static int inflate_entry(struct tribi_grpc_in *in, struct tribi_grpc_entry *entry)
 {
-    size_t limit = stream->conn->options.limit, n;
-    struct trib_chunk *block;
+    struct tribi_grpc_inflate *zip = in->inflate;
+    size_t used;
     int z;
 
-    if (trib_chunk_new(OUTPUT, 64, &block, NULL) != TRIB_OK)
-        return TRIB_ERR_NOMEM;
-    in->z.next_out = trib_chunk_writable(block);
-    in->z.avail_out = OUTPUT;
-    z = inflate(&in->z, Z_NO_FLUSH);
-    n = OUTPUT - in->z.avail_out;
-    in->total += n;
-    in->ended = z == Z_STREAM_END;
-    if (z != Z_OK && z != Z_STREAM_END && z != Z_BUF_ERROR) {
-        trib_chunk_unref(block);
-        return refuse(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "it is not gzip");
-    }
-    if (in->total > limit) {
-        trib_chunk_unref(block);
-        tribi_grpc_stream_fail(stream, TRIB_ERR_LIMIT, TRIB_GRPC_RESOURCE_EXHAUSTED,
-                               "a compressed message has %llu bytes or more, the limit is %zu", (unsigned long long)in->total, limit);
-        return TRIB_ERR_LIMIT;
-    }
-    z = n > 0 ? tribi_grpc_push_lent(stream, block, n) : TRIB_OK;
-    trib_chunk_unref(block);
+    if (zip->ended)
+        return Z_STREAM_END;
+    zip->z.next_in = (Bytef *)(uintptr_t)entry->view.data;
+    zip->z.avail_in = (uInt)entry->view.len; /* below 4 GiB, as the message is */
+    z = inflate(&zip->z, Z_NO_FLUSH);
+    used = entry->view.len - zip->z.avail_in;
+    entry->view.data += used;
+    entry->view.len -= used;
+    in->queued -= used;
+    in->zipped -= used;
+    zip->ended = z == Z_STREAM_END;
     return z;
 }
 
-int tribi_grpc_inflate_some(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last)
+/* An entry that is used up stays while zlib may have more to say of it: so there is something to read. */
+static enum outcome run(struct tribi_grpc_in *in)
 {
-    struct tribi_grpc_inflate *in;
-    int rc = stream->in.inflate != NULL && stream->in.inflate->begun ? TRIB_OK : begin_inflate(stream);
+    struct tribi_grpc_inflate *zip = in->inflate;
 
-    if (rc != TRIB_OK)
-        return rc;
-    in = stream->in.inflate;
-    in->z.next_in = (Bytef *)(uintptr_t)data;
-    in->z.avail_in = (uInt)len;
-    do {
-        if (in->ended && in->z.avail_in > 0)
-            return refuse(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "bytes follow gzip's end");
-        if (!in->ended)
-            rc = inflate_block(stream, in);
-    } while (rc == TRIB_OK && (in->z.avail_in > 0 || (!in->ended && in->z.avail_out == 0)));
-    if (rc != TRIB_OK || !last)
-        return rc;
-    in->begun = false;
-    if (!in->ended)
-        return refuse(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "it ends before gzip's end");
-    return tribi_grpc_push(stream, (struct trib_view){ NULL, 0, NULL }, TRIB_RECV_MARK, 0);
+    for (; in->count > 0; drop_entry(in)) {
+        struct tribi_grpc_entry *entry = &in->entries[in->first];
+        bool last = (entry->flags & TRIB_RECV_MARK) != 0;
+        int z = inflate_entry(in, entry);
+
+        if (z != Z_OK && z != Z_STREAM_END && z != Z_BUF_ERROR)
+            return z == Z_MEM_ERROR ? NO_MEMORY : NOT_GZIP;
+        if (zip->ended && entry->view.len > 0)
+            return TRAILING;
+        if (zip->ended && last)
+            return WHOLE;
+        if (!zip->ended && zip->z.avail_out == 0 && (entry->view.len > 0 || last || in->count == 1))
+            return FULL;
+        if (last)
+            return CUT;
+    }
+    return SPENT;
 }
 
-void tribi_grpc_inflate_free(struct tribi_grpc_inflate *in)
+/* Room for what is wanted, in one piece if it is much; else for some of what else there is. */
+static int make_room(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_error *err)
 {
-    if (in != NULL)
-        inflateEnd(&in->z);
-    trib_free(in);
+    struct tribi_grpc_in *in = &stream->in;
+    size_t must = want->head + want->min, guess = in->inflate->total > 0 ? OUTPUT : 8 * in->zipped;
+    struct trib_want besides = *want;
+    int rc;
+
+    besides.spare += in->queued - in->zipped; /* what lies behind is not the reader's yet */
+    rc = tribi_grpc_check_limit(stream, &besides, err);
+    tribi_grpc_place_drop(stream);
+    guess = guess < GUESS_LEAST ? GUESS_LEAST : guess > OUTPUT ? OUTPUT : guess;
+    return rc == TRIB_OK ? tribi_grpc_place_make(stream, want, must < TRIBI_GRPC_PLACE_MIN && must < guess ? guess - must : 0, err) : rc;
+}
+
+static enum outcome run_into(struct trib_grpc_call *stream, uint8_t *at, size_t room)
+{
+    struct tribi_grpc_inflate *zip = stream->in.inflate;
+    uint64_t left = stream->conn->options.limit - zip->total + 1;
+
+    room = room < OUTPUT ? room : OUTPUT; /* others wait for the lock */
+    zip->z.next_out = at;
+    zip->z.avail_out = (uInt)(room < left ? room : left);
+    return run(&stream->in);
+}
+
+/* Nothing that lies behind is handed out. A call that ended well for the peer has failed after all. */
+static int refuse(struct trib_grpc_call *stream, enum outcome outcome)
+{
+    static const char *const what[] = { [NOT_GZIP] = "it is not gzip", [CUT] = "it ends before gzip's end",
+                                        [TRAILING] = "bytes follow gzip's end", [NO_MEMORY] = "no memory" };
+
+    if (stream->failed == 0 && stream->grpc_status == TRIB_GRPC_OK)
+        stream->grpc_status = -1;
+    if (stream->in.inflate->total > stream->conn->options.limit)
+        tribi_grpc_stream_fail(stream, TRIB_ERR_LIMIT, TRIB_GRPC_RESOURCE_EXHAUSTED,
+                               "a compressed message has %llu bytes or more, the limit is %zu",
+                               (unsigned long long)stream->in.inflate->total, stream->conn->options.limit);
+    else if (outcome == NO_MEMORY)
+        tribi_grpc_stream_fail(stream, TRIB_ERR_NOMEM, TRIB_GRPC_RESOURCE_EXHAUSTED, "decompress a message: %s", what[outcome]);
+    else
+        tribi_grpc_stream_fail(stream, TRIB_ERR_PROTOCOL, TRIB_GRPC_INTERNAL, "decompress a message: %s", what[outcome]);
+    tribi_grpc_drop_received(stream);
+    return TRIB_AGAIN;
+}
+
+/* n bytes have come to the place. */
+static struct trib_view cut_place(struct trib_grpc_call *stream, size_t n)
+{
+    struct tribi_grpc_place *place = &stream->in.place;
+    struct trib_view view = { place->at, n, trib_chunk_ref(place->block) };
+
+    place->at += n;
+    place->room -= n;
+    place->headroom = 0;
+    if (place->room == 0)
+        tribi_grpc_place_drop(stream);
+    return view;
+}
+
+int tribi_grpc_inflate_next(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
+                            struct trib_error *err)
+{
+    struct tribi_grpc_in *in = &stream->in;
+    struct tribi_grpc_place *place = &in->place;
+    bool fits = tribi_grpc_place_fits(place, want);
+    uint8_t none[1], *at = fits ? place->at : none;
+    enum outcome outcome;
+    size_t n;
+    int rc = begin_inflate(in);
+
+    if (rc != TRIB_OK)
+        return trib_error_set(err, rc, 0, "decompress a message: no memory");
+    outcome = run_into(stream, at, fits ? place->room : 0);
+    if (outcome == FULL && !fits && in->inflate->total == stream->conn->options.limit) {
+        outcome = run_into(stream, none, 1); /* one more is too many */
+    } else if (outcome == FULL && !fits) { /* only now is it known that some room is needed */
+        rc = make_room(stream, want, err);
+        if (rc != TRIB_OK)
+            return rc;
+        at = place->at;
+        outcome = run_into(stream, at, place->room);
+    }
+    n = (size_t)(in->inflate->z.next_out - at);
+    in->inflate->total += n;
+    if (in->inflate->total > stream->conn->options.limit || (outcome > WHOLE && n == 0))
+        return refuse(stream, outcome);
+    *ret_flags = (n > 0 && want->head > 0 && place->headroom >= want->head ? TRIB_RECV_HEADROOM : 0) | (outcome == WHOLE ? TRIB_RECV_MARK : 0);
+    *ret_view = n > 0 ? cut_place(stream, n) : (struct trib_view){ NULL, 0, NULL };
+    in->read_compressed = true;
+    if (outcome == WHOLE) {
+        in->inflate->begun = false;
+        drop_entry(in);
+        if (place->ahead)
+            tribi_grpc_place_drop(stream);
+    }
+    return n > 0 || outcome == WHOLE ? TRIB_OK : TRIB_AGAIN;
+}
+
+void tribi_grpc_inflate_free(struct tribi_grpc_inflate *inflate)
+{
+    if (inflate != NULL)
+        inflateEnd(&inflate->z);
+    trib_free(inflate);
 }
 
 /* ---- Out: the length stands in front, so a message is compressed as a whole ------------------------------------------ */

@@ -84,7 +84,7 @@ struct tribi_grpc_entry {
     struct trib_view view;
     unsigned flags;  /* TRIB_RECV_MARK */
     size_t headroom; /* free bytes in front of the view, in its block */
-    bool compressed; /* on the wire */
+    bool compressed; /* as it came: to be inflated when the reader takes it */
 };
 
 struct tribi_grpc_poke;
@@ -104,6 +104,7 @@ struct tribi_grpc_place {
     size_t room;
     size_t headroom;
     bool charged; /* to the budget, by trib_want_alloc */
+    bool ahead;   /* larger than what was wanted: it does not outlive the message */
 };
 
 struct tribi_grpc_inflate;
@@ -118,7 +119,9 @@ struct tribi_grpc_in {
     bool read_compressed; /* the one that was handed out last */
     struct tribi_grpc_entry *entries;
     size_t first, count, capacity;
-    size_t queued; /* bytes in entries */
+    size_t queued; /* bytes in entries, */
+    size_t zipped; /* and of them those that are compressed, */
+    size_t zips;   /* in so many entries */
     struct tribi_grpc_place place;
     size_t skew;    /* where in a message the reader's aligned wants begin, and */
     size_t align;   /* on what */
@@ -383,8 +386,6 @@ void tribi_grpc_clock_arm(struct tribi_grpc_conn *conn);           /* drive.c: o
 int tribi_grpc_receive(struct tribi_grpc_conn *conn);
 int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_t len);
 int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom); /* takes the reference */
-/* The first len bytes of a block, which count as held by the stream; takes a reference of its own. */
-int tribi_grpc_push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len);
 void tribi_grpc_place_drop(struct trib_grpc_call *stream);
 
 /* out.c, under the lock */
@@ -423,6 +424,7 @@ extern const struct trib_channel_ops tribi_grpc_unix_ops, tribi_grpc_tcp_ops;
 int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **ret_stream, struct trib_error *err);
 void tribi_grpc_stream_free(struct trib_grpc_call *stream); /* under the lock */
 void tribi_grpc_stream_end_waits(struct trib_grpc_call *stream, bool waits);
+void tribi_grpc_drop_received(struct trib_grpc_call *stream);
 void tribi_grpc_stream_empty(struct trib_grpc_call *stream); /* lets go of what was received and what was to be sent */
 /* The stream has failed here: the reader gets `code` after what is queued, the peer `status`. The first failure counts. */
 void tribi_grpc_stream_fail(struct trib_grpc_call *stream, int code, int status, const char *format, ...) TRIB_PRINTF(4, 5);
@@ -439,6 +441,10 @@ int tribi_grpc_cancelled(const char *operation, struct trib_error *err);
 bool tribi_grpc_is_cancelled(struct trib_grpc_call *stream);
 int64_t tribi_grpc_until(const struct trib_grpc_call *stream, int64_t deadline); /* the end of the call comes before that of the wait */
 void tribi_grpc_look(struct tribi_grpc_conn *conn, int64_t deadline);
+bool tribi_grpc_place_fits(struct tribi_grpc_place *place, const struct trib_want *want); /* then it begins where the want does */
+int tribi_grpc_check_limit(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_error *err);
+/* A new one, with so much more room than is wanted, as far as the budget goes. */
+int tribi_grpc_place_make(struct trib_grpc_call *stream, const struct trib_want *want, size_t ahead, struct trib_error *err);
 
 /* send.c */
 int tribi_grpc_can_send(struct trib_grpc_call *stream, struct trib_error *err);
@@ -456,7 +462,10 @@ void tribi_grpc_trailers_complete(struct trib_grpc_call *stream);
 void tribi_grpc_refuse(struct trib_grpc_call *stream); /* answers one that was refused, if nothing has yet */
 
 /* coding.c: gzip */
-int tribi_grpc_inflate_some(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last);
+int tribi_grpc_keep_compressed(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last);
+/* The first entry, which is compressed, becomes a view. TRIB_AGAIN: its bytes are used up and gave none, or the stream has failed. */
+int tribi_grpc_inflate_next(struct trib_grpc_call *stream, const struct trib_want *want, struct trib_view *ret_view, unsigned *ret_flags,
+                            struct trib_error *err);
 void tribi_grpc_inflate_free(struct tribi_grpc_inflate *inflate);
 int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_send *send, size_t total);
 void tribi_grpc_deflate_free(struct tribi_grpc_deflate *deflate);

@@ -215,7 +215,7 @@ static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size
     return tribi_grpc_push(stream, (struct trib_view){ data, len, holder }, 0, 0);
 }
 
-int tribi_grpc_push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len)
+static int push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len)
 {
     struct trib_chunk *holder;
     int rc = lend(stream, block, len, &holder);
@@ -232,7 +232,7 @@ static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t le
     if (rc != TRIB_OK)
         return rc;
     stream->in.copied += len;
-    rc = tribi_grpc_push_lent(stream, block, len);
+    rc = push_lent(stream, block, len);
     trib_chunk_unref(block);
     return rc;
 }
@@ -245,9 +245,9 @@ static int payload(struct trib_grpc_call *stream, const uint8_t *data, size_t le
     int rc = TRIB_OK;
 
     if (stream->in.compressed)
-        return tribi_grpc_inflate_some(stream, data, len, last);
+        return tribi_grpc_keep_compressed(stream, data, len, last);
     while (len > 0 && rc == TRIB_OK) {
-        if (stream->in.place.block != NULL) {
+        if (stream->in.place.block != NULL && stream->in.zips == 0) { /* else it is for what those become */
             part = len < stream->in.place.room ? len : stream->in.place.room;
             rc = into_place(stream, data, part);
         } else {
@@ -336,7 +336,7 @@ static void plan_place(struct tribi_grpc_conn *conn, struct plan *plan)
     if (now->left == 0 || now->type != NGHTTP2_DATA || (now->flags & NGHTTP2_FLAG_PADDED) != 0)
         return;
     stream = nghttp2_session_get_stream_user_data(conn->session, now->stream_id);
-    if (stream == NULL || stream->in.place.block == NULL || !stream->in.in_message || stream->in.compressed)
+    if (stream == NULL || stream->in.place.block == NULL || !stream->in.in_message || stream->in.compressed || stream->in.zips > 0)
         return;
     plan->block = trib_chunk_ref(stream->in.place.block); /* a callback may take the place away while its bytes are looked at */
     at = stream->in.place.at;

@@ -48,7 +48,7 @@ int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **
     return TRIB_OK;
 }
 
-static void drop_received(struct trib_grpc_call *stream)
+void tribi_grpc_drop_received(struct trib_grpc_call *stream)
 {
     struct tribi_grpc_in *in = &stream->in;
 
@@ -56,7 +56,7 @@ static void drop_received(struct trib_grpc_call *stream)
         trib_view_release(&in->entries[in->first].view);
     trib_free(in->entries);
     in->entries = NULL;
-    in->capacity = in->queued = 0;
+    in->capacity = in->queued = in->zipped = in->zips = 0;
     tribi_grpc_place_drop(stream);
     in->keep = trib_chunk_unref(in->keep);
     tribi_grpc_inflate_free(in->inflate);
@@ -65,7 +65,7 @@ static void drop_received(struct trib_grpc_call *stream)
 
 void tribi_grpc_stream_empty(struct trib_grpc_call *stream)
 {
-    drop_received(stream);
+    tribi_grpc_drop_received(stream);
     tribi_grpc_disown(stream->conn, stream);
     tribi_grpc_pieces_done(&stream->out.pieces);
     tribi_grpc_deflate_free(stream->out.deflate);

@@ -126,7 +126,8 @@ void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn)
 /* All that is held, less what the place of the stream is still to take in. */
 static size_t held_now(const struct trib_grpc_call *stream)
 {
-    size_t held = (stream->budget != NULL ? trib_budget_held(stream->budget) : 0) + atomic_load(&stream->credit->held);
+    size_t charged = stream->budget != NULL ? trib_budget_held(stream->budget) : 0;
+    size_t held = charged + atomic_load(&stream->credit->held) + stream->in.zipped;
     size_t room = stream->in.place.charged ? stream->in.place.room : 0;
 
     return held > room ? held - room : 0;

@@ -1,0 +1,153 @@
+/* What gzip that grows may cost, read in any way, or not at all. */
+#include "tests/support/balance.h"
+#include "tests/support/grpc_echo.h"
+#include "tests/support/grpc_talk.h"
+#include "tests/support/grpc_zip.h"
+
+#include <tributary/chunk.h>
+#include <tributary/reader.h>
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HEADERS = 1, END_STREAM = 1, MIB = 1 << 20, FRAME = 16384 };
+
+static struct trib_error err;
+static uint8_t zeros[60 << 20];
+static struct grpc_echo echo;
+
+static uint64_t pool_bytes(void)
+{
+    struct trib_pool_stats stats = { .size = sizeof(stats) };
+
+    trib_pool_stats(&stats);
+    return stats.used_bytes + stats.idle_bytes;
+}
+
+static void expect_service(void)
+{
+    struct trib_grpc_client *client = grpc_talk_connect(echo.address);
+    struct trib_grpc_call *call = grpc_talk_begin(client, "/test/Echo");
+
+    grpc_talk_send(call, "still there", 11);
+    grpc_talk_expect(call, "still there", 11);
+    grpc_talk_free(call);
+    trib_grpc_client_free(client);
+}
+
+/* 60 MiB on each of many streams, which are read up to the limit, or not at all. */
+START_TEST(test_bombs)
+{
+    const bool read = _i == 0;
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+    static struct grpc_raw_frame frame;
+    size_t len = grpc_zip(zeros, sizeof(zeros), 31);
+    uint64_t before;
+    int fd;
+
+    ck_assert_uint_lt(len, 65530); /* within the first window */
+    balance_setup();
+    options.limit = MIB;
+    options.budget = MIB;
+    grpc_echo_start(&echo, &options);
+    expect_service();
+    before = pool_bytes();
+    fd = grpc_raw_connect(echo.address);
+    grpc_raw_preface();
+    for (uint32_t i = 0; i < (read ? 50 : 8); i++) {
+        grpc_zip_put_request(2 * i + 1, read ? "/test/Echo" : "/test/Deaf");
+        grpc_zip_put_message(2 * i + 1, 1, grpc_zipped, len, FRAME);
+        ck_assert(grpc_raw_send(fd));
+        while (read && grpc_raw_until(fd, HEADERS, &frame) && (frame.flags & END_STREAM) == 0)
+            ;
+        if (i % 8 == 4)
+            expect_service();
+        ck_assert_uint_le(pool_bytes(), before + 4 * MIB);
+    }
+    expect_service();
+    ck_assert_uint_le(pool_bytes(), before + 4 * MIB);
+    close(fd);
+    grpc_echo_stop(&echo);
+    balance_teardown();
+}
+END_TEST
+
+/* A reader that takes a little has no more than that, and some; one that takes all in pieces never more than its budget. */
+START_TEST(test_bomb_in_pieces)
+{
+    struct trib_reader_stats stats = { .size = sizeof(stats) };
+    struct trib_view view;
+    uint64_t before, left = sizeof(zeros);
+    int fd;
+
+    grpc_zip_listen(MIB, (size_t)64 << 20);
+    grpc_raw.len = 0;
+    grpc_zip_put(1, zeros, sizeof(zeros));
+    fd = grpc_zip_meet();
+    before = pool_bytes();
+    ck_assert(grpc_raw_send(fd));
+    ck_assert_int_eq(trib_reader_take(grpc_zip_reader, 100, &view, &err), TRIB_OK);
+    ck_assert_uint_le(pool_bytes(), before + MIB);
+    for (left -= 100; left > 0; left -= view.len) {
+        ck_assert_msg(trib_reader_take_some(grpc_zip_reader, SIZE_MAX, &view, &err) == TRIB_OK, "%s", err.message);
+        ck_assert(view.len <= 65536 && memcmp(view.data, zeros, view.len) == 0);
+    }
+    ck_assert_uint_le(pool_bytes(), before + MIB);
+    trib_reader_stats(grpc_zip_reader, &stats);
+    ck_assert_uint_le(stats.peak_held, MIB);
+    grpc_zip_part(fd);
+    grpc_zip_listen_no_more();
+}
+END_TEST
+
+/* One that keeps what it takes is told when that is too much. */
+START_TEST(test_bomb_kept)
+{
+    static struct trib_view kept[8192];
+    struct trib_view view;
+    size_t count = 0, bytes = 0;
+    int fd, rc;
+
+    grpc_zip_listen(MIB, 4 * MIB);
+    grpc_raw.len = 0;
+    for (int i = 0; i < 5; i++)
+        grpc_zip_put(1, zeros, MIB);
+    fd = grpc_zip_meet();
+    ck_assert(grpc_raw_send(fd));
+    while ((rc = trib_reader_take_some(grpc_zip_reader, SIZE_MAX, &view, &err)) == TRIB_OK) {
+        ck_assert_uint_lt(count, sizeof(kept) / sizeof(kept[0]));
+        kept[count++] = trib_view_retain(view);
+        bytes += view.len;
+        ck_assert_uint_le(bytes, 4 * MIB);
+    }
+    ck_assert_msg(rc == TRIB_ERR_LIMIT && strstr(err.message, "release chunks") != NULL, "%s: %s", trib_code_name(rc), err.message);
+    ck_assert_uint_ge(bytes, MIB);
+    while (count > 0)
+        trib_view_release(&kept[--count]);
+    for (bytes = 5 * (size_t)MIB - bytes; bytes > 0; bytes -= view.len)
+        ck_assert_msg(trib_reader_take_some(grpc_zip_reader, SIZE_MAX, &view, &err) == TRIB_OK, "%s", err.message);
+    grpc_zip_part(fd);
+    grpc_zip_listen_no_more();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("gRPC's bombs");
+    TCase *tcase = tcase_create("bombs");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, test_bombs, 0, 2);
+    tcase_add_test(tcase, test_bomb_in_pieces);
+    tcase_add_test(tcase, test_bomb_kept);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

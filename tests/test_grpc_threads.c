@@ -1,0 +1,118 @@
+/* Threads that wait on channels of one connection: the one that drives it leaves, and another one takes over. */
+#include "tests/support/balance.h"
+#include "tests/support/grpc_raw.h"
+#include "tests/support/grpc_talk.h"
+
+#include <tributary/channel.h>
+#include <tributary/reader.h>
+
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { DATA = 0, HEADERS = 1, SETTINGS = 4, END_HEADERS = 4 };
+
+struct waiter {
+    pthread_t thread;
+    struct trib_grpc_call *call;
+    int64_t deadline;
+    int rc;
+};
+
+static struct trib_reader *reader_of(const struct waiter *waiter)
+{
+    return trib_channel_reader(trib_grpc_call_channel(waiter->call));
+}
+
+static void *wait_for_a_byte(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct trib_view view;
+
+    trib_reader_set_deadline(reader_of(waiter), waiter->deadline);
+    waiter->rc = trib_reader_take(reader_of(waiter), 1, &view, NULL);
+    return NULL;
+}
+
+/* Waits until the thread does: it counts that under the lock that it gives back when it sleeps. */
+static void start(struct waiter *waiter, struct trib_grpc_client *client, int64_t deadline)
+{
+    struct trib_channel_stats stats = { .size = sizeof(stats) };
+
+    waiter->call = grpc_talk_begin(client, "/x/Y");
+    waiter->deadline = deadline;
+    ck_assert_int_eq(pthread_create(&waiter->thread, NULL, wait_for_a_byte, waiter), 0);
+    for (int i = 0; i < 20000 && stats.waits == 0; i++) {
+        usleep(1000);
+        trib_channel_stats(trib_grpc_call_channel(waiter->call), &stats);
+    }
+    ck_assert_uint_gt(stats.waits, 0);
+}
+
+/* A message of one byte as the first answer to a call. */
+static void answer(int fd, uint32_t stream)
+{
+    uint8_t block[64];
+    size_t n = grpc_raw_literal(block, ":status", "200");
+
+    n += grpc_raw_literal(block + n, "content-type", "application/grpc");
+    grpc_raw_frame(HEADERS, END_HEADERS, stream, block, n);
+    grpc_raw_frame(DATA, 0, stream, "\0\0\0\0\1x", 6);
+    ck_assert(grpc_raw_send(fd));
+}
+
+/* The first one drives, and leaves: with what it waited for, at its deadline, or cancelled. Nobody else touches the connection. */
+START_TEST(test_hand_over)
+{
+    static const int codes[] = { TRIB_OK, TRIB_ERR_TIMEOUT, TRIB_ERR_CANCELLED };
+    struct waiter first, second;
+    struct trib_grpc_client *client;
+    char address[64];
+    int listening, fd;
+
+    balance_setup();
+    listening = grpc_raw_listen(address, sizeof(address));
+    client = grpc_talk_connect(address);
+    fd = accept(listening, NULL, NULL);
+    grpc_raw.len = 0;
+    grpc_raw_frame(SETTINGS, 0, 0, NULL, 0);
+    ck_assert(grpc_raw_send(fd));
+    start(&first, client, trib_deadline_ms(codes[_i] == TRIB_ERR_TIMEOUT ? 500 : 20000));
+    start(&second, client, trib_deadline_ms(10000));
+    if (codes[_i] == TRIB_OK)
+        answer(fd, 1);
+    else if (codes[_i] == TRIB_ERR_CANCELLED)
+        trib_channel_cancel(trib_grpc_call_channel(first.call));
+    pthread_join(first.thread, NULL);
+    ck_assert_int_eq(first.rc, codes[_i]);
+    answer(fd, 3);
+    pthread_join(second.thread, NULL);
+    ck_assert_msg(second.rc == TRIB_OK, "the other thread: %s", trib_code_name(second.rc));
+    grpc_talk_free(first.call);
+    grpc_talk_free(second.call);
+    trib_grpc_client_free(client);
+    close(fd);
+    close(listening);
+    balance_teardown();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("gRPC's threads");
+    TCase *tcase = tcase_create("threads");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, test_hand_over, 0, 3);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
