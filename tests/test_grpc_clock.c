@@ -8,16 +8,15 @@
 #include <tributary/reader.h>
 
 #include <check.h>
-#include <stddef.h>
-#include <stdio.h>
+#include <event2/event.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, CONTINUATION = 9 };
-enum { ACK = 1, END_STREAM = 1, END_HEADERS = 4, ENHANCE_YOUR_CALM = 11 };
+enum { ACK = 1, END_STREAM = 1, END_HEADERS = 4, ENHANCE_YOUR_CALM = 11, STALL_MS = 50 };
 
 static struct grpc_echo echo;
 static struct trib_error err;
@@ -100,25 +99,13 @@ static void expect_end(int fd, int code, const char *why)
 /* ---- Keepalive ------------------------------------------------------------------------------------------------------------ */
 
 /* A server that says SETTINGS, and nothing ever after. */
-static int listen_mute(char *address, size_t room)
-{
-    struct sockaddr_un name = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
-
-    n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "trib-mute-%ld", (long)getpid());
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)), 0);
-    ck_assert_int_eq(listen(fd, 1), 0);
-    snprintf(address, room, "grpc+unix:@%s", name.sun_path + 1);
-    return fd;
-}
-
 START_TEST(test_dead_server)
 {
     struct trib_grpc_settings settings = TRIB_GRPC_SETTINGS_INIT;
     struct trib_grpc_client *client;
     struct trib_grpc_call *call;
     char address[128];
-    int listening = listen_mute(address, sizeof(address)), fd;
+    int listening = grpc_raw_listen(address, sizeof(address)), fd;
 
     client = grpc_talk_connect(address);
     fd = accept(listening, NULL, NULL);
@@ -277,6 +264,45 @@ START_TEST(test_slow_frame)
 }
 END_TEST
 
+/* The base does not run for a while, again and again: so long nobody has looked, and how long the peer took is unknown. What it takes from the first
+ * look to the last one is far too long, but for that. */
+static struct {
+    int fd, turns;
+} stall;
+
+static void on_stall(evutil_socket_t fd, short what, void *arg)
+{
+    const struct timeval soon = { 0, 1 }; /* behind the look that is overdue */
+
+    (void)fd, (void)what, (void)arg;
+    if (stall.turns++ < 8) {
+        usleep(2 * 1000 * STALL_MS);
+        event_base_once(echo.base, -1, EV_TIMEOUT, on_stall, NULL, &soon);
+    } else {
+        ck_assert(grpc_raw_write(stall.fd, (const uint8_t *)"def", 3));
+    }
+}
+
+static int do_stall(void *arg)
+{
+    (void)arg;
+    stall.turns = 0;
+    stall.fd = open_call();
+    put_part_of_data();
+    ck_assert(grpc_raw_send(stall.fd));
+    return event_base_once(echo.base, -1, EV_TIMEOUT, on_stall, NULL, NULL);
+}
+
+START_TEST(test_slow_server)
+{
+    configure((struct trib_grpc_settings){ .handshake_ms = STALL_MS, .frame_ms = STALL_MS }); /* the first look comes after the former */
+    ck_assert_int_eq(grpc_echo_run(&echo, do_stall, NULL), 0);
+    ck_assert_msg(grpc_raw_until(stall.fd, DATA, &frame), "the server has closed");
+    ck_assert(frame.len == 21 && memcmp(frame.payload + 5, "0123456789abcdef", 16) == 0);
+    close(stall.fd);
+}
+END_TEST
+
 /* ---- PINGs ------------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_ping_strikes)
@@ -386,7 +412,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("gRPC by the clock");
-    TCase *tcase = tcase_create("clock");
+    TCase *tcase = tcase_create("clock"), *stalls = tcase_create("stalls");
     SRunner *runner;
     int failed;
 
@@ -401,6 +427,10 @@ int main(void)
     tcase_add_loop_test(tcase, test_drain, 0, 2);
     tcase_add_test(tcase, test_drain_client);
     suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(stalls, set_up, tear_down);
+    tcase_set_timeout(stalls, 30);
+    tcase_add_test(stalls, test_slow_server);
+    suite_add_tcase(suite, stalls);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
