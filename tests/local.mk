@@ -116,6 +116,7 @@ unit_tests += tests/test_grpc_cancel tests/test_grpc_many tests/test_grpc_replay
 unit_tests += tests/test_grpc_alloc tests/test_grpc_answers tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_flow tests/test_grpc_hostile tests/test_grpc_listen tests/test_grpc_services tests/test_grpc_wire
 libtributary_support_la_SOURCES += tests/support/grpc_zip.c tests/support/grpc_zip.h
 unit_tests += tests/test_grpc_bombs tests/test_grpc_gzip tests/test_grpc_threads
+unit_tests += tests/test_grpc_alloc tests/test_grpc_answers tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_flow tests/test_grpc_hostile tests/test_grpc_listen tests/test_grpc_services tests/test_grpc_strangers tests/test_grpc_wire
 
 # Errors, chunks, the pool, budgets, queues and readers.
 libtributary_support_la_SOURCES += tests/support/feed.c tests/support/feed.h tests/support/pipe.c tests/support/pipe.h

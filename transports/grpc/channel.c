@@ -406,17 +406,9 @@ static int grpc_watch(void *self, struct event_base *base, enum trib_direction d
 static int grpc_peer(void *self, struct trib_peer *ret_peer, struct trib_error *err)
 {
     struct trib_grpc_call *stream = self;
-#ifdef SO_PEERCRED
-    struct ucred who;
-    socklen_t len = sizeof(who);
 
-    if (getsockopt(stream->conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0) {
-        ret_peer->pid = who.pid > 0 ? who.pid : -1;
-        ret_peer->uid = who.uid == (uid_t)-1 ? -1 : (int64_t)who.uid;
-        ret_peer->gid = who.gid == (gid_t)-1 ? -1 : (int64_t)who.gid;
+    if (tribi_grpc_conn_peer(stream->conn, ret_peer))
         return TRIB_OK;
-    }
-#endif
     return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "peer of gRPC %s: unknown", stream->path);
 }
 

@@ -3,6 +3,7 @@
 
 #include <tributary/alloc.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,7 +61,7 @@ void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno,
         tribi_grpc_notify(stream, TRIB_READABLE);
         tribi_grpc_notify(stream, TRIB_WRITABLE);
     }
-    if (code != TRIB_ERR_CLOSED)
+    if (code != TRIB_ERR_CLOSED && !conn->finished)
         shutdown(conn->fd, SHUT_RDWR);
     if (conn->owner != NULL)
         tribi_grpc_owner_ring(conn->owner);
@@ -74,6 +75,68 @@ bool tribi_grpc_noted(struct tribi_grpc_conn *conn, int submitted)
     return submitted == 0;
 }
 
+/* ---- What the peer did ------------------------------------------------------------------------------------------- */
+
+/* Whether what came first is no HTTP/2 with prior knowledge. */
+static bool is_foreign(const struct tribi_grpc_conn *conn)
+{
+    if (conn->server)
+        return memcmp(conn->first, NGHTTP2_CLIENT_MAGIC, conn->first_len) != 0;
+    return conn->first_len > 0 && !conn->got_settings;
+}
+
+/* As C writes it; room for four characters a byte, and the end. */
+static void quote(const uint8_t *data, size_t len, char *to, size_t room)
+{
+    *to = '\0';
+    for (size_t i = 0, n = 0; i < len; i++) {
+        const char *format = data[i] < ' ' || data[i] > '~' ? "\\x%02x" : data[i] == '"' || data[i] == '\\' ? "\\%c" : "%c";
+
+        if (data[i] == '\r' || data[i] == '\n')
+            n += (size_t)snprintf(to + n, room - n, "\\%c", data[i] == '\r' ? 'r' : 'n');
+        else
+            n += (size_t)snprintf(to + n, room - n, format, data[i]);
+    }
+}
+
+void tribi_grpc_conn_broken(struct tribi_grpc_conn *conn, const char *why)
+{
+    char text[200], first[4 * sizeof(conn->first) + 1];
+
+    quote(conn->first, conn->first_len, first, sizeof(first));
+    if (is_foreign(conn))
+        snprintf(text, sizeof(text), "the peer does not speak HTTP/2: what it sent begins with \"%s\"", first);
+    else
+        snprintf(text, sizeof(text), "the peer broke HTTP/2: %s", why);
+    tribi_grpc_conn_fail(conn, TRIB_ERR_PROTOCOL, 0, text);
+}
+
+void tribi_grpc_conn_ended(struct tribi_grpc_conn *conn, int sys_errno)
+{
+    if (is_foreign(conn) || (conn->first_len > 0 && conn->scan.preface > 0))
+        tribi_grpc_conn_broken(conn, "it closed the connection inside the preface");
+    else
+        tribi_grpc_conn_fail(conn, TRIB_ERR_CLOSED, sys_errno, "the peer closed the connection");
+}
+
+bool tribi_grpc_conn_peer(const struct tribi_grpc_conn *conn, struct trib_peer *ret_peer)
+{
+#ifdef SO_PEERCRED
+    struct ucred who;
+    socklen_t len = sizeof(who);
+
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0) {
+        ret_peer->pid = who.pid > 0 ? who.pid : -1;
+        ret_peer->uid = who.uid == (uid_t)-1 ? -1 : (int64_t)who.uid;
+        ret_peer->gid = who.gid == (gid_t)-1 ? -1 : (int64_t)who.gid;
+        return true;
+    }
+#endif
+    return false;
+}
+
+/* ---- How it ends ------------------------------------------------------------------------------------------------- */
+
 void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code)
 {
     if (conn->going_away || conn->lost)
@@ -85,13 +148,20 @@ void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code)
 /* A session that has nothing to say and wants to hear nothing has ended: by a protocol error, or after the last stream. */
 void tribi_grpc_settle(struct tribi_grpc_conn *conn)
 {
+    char why[120];
+
     if (conn->lost || !conn->quiet || conn->out.bytes > 0 || nghttp2_session_want_read(conn->session) || nghttp2_session_want_write(conn->session))
         return;
     conn->finished = true;
     if (conn->hostile || conn->stream_count > 0)
         shutdown(conn->fd, SHUT_RDWR);
-    tribi_grpc_conn_fail(conn, conn->hostile ? TRIB_ERR_PROTOCOL : TRIB_ERR_CLOSED, 0,
-                         conn->hostile ? "the peer asks for too much" : "HTTP/2 has ended");
+    snprintf(why, sizeof(why), "%s%s%s", nghttp2_http2_strerror(conn->broken), conn->broken_why[0] != '\0' ? ", " : "", conn->broken_why);
+    if (conn->hostile)
+        tribi_grpc_conn_fail(conn, TRIB_ERR_PROTOCOL, 0, "the peer asks for too much");
+    else if (conn->broken != NGHTTP2_NO_ERROR)
+        tribi_grpc_conn_broken(conn, why);
+    else
+        tribi_grpc_conn_fail(conn, TRIB_ERR_CLOSED, 0, "HTTP/2 has ended");
 }
 
 /* What the peer sent is read to its end: a socket that is closed with bytes unread takes back what we had sent. */

@@ -277,6 +277,8 @@ struct tribi_grpc_conn {
     size_t ahead;
     bool more;                    /* the last system call brought as much as it could */
     struct tribi_grpc_scan scan;
+    uint8_t first[NGHTTP2_CLIENT_MAGIC_LEN]; /* bytes that came; a server's clients begin with the preface */
+    unsigned first_len;
     uint64_t received;            /* bytes, */
     uint64_t frames;              /* and whole frames, or blocks of headers */
     struct trib_chunk *fed_block; /* the block that the fed bytes lie in; NULL: they must be copied */
@@ -308,6 +310,8 @@ struct tribi_grpc_conn {
     bool got_settings;
     bool peer_reads_trailers;
     struct trib_error loss;
+    uint32_t broken;       /* the error with which libnghttp2 gave the peer up, and why; 0: it has not */
+    char broken_why[64];
     unsigned pings, empty_frames, junk; /* without data between them */
     int32_t newest, skipped;            /* streams that the client began: the last one; the last that it passed over */
     int32_t ended[4];                   /* by the client's RST_STREAM, lately */
@@ -354,6 +358,10 @@ void tribi_grpc_conn_unref_unlock(struct tribi_grpc_conn *conn);   /* under the 
 void tribi_grpc_conn_fail(struct tribi_grpc_conn *conn, int code, int sys_errno, const char *why); /* under the lock */
 /* What HTTP/2 was told, and could not note for want of memory, would be missing for ever: then the connection fails. */
 bool tribi_grpc_noted(struct tribi_grpc_conn *conn, int submitted);
+void tribi_grpc_conn_broken(struct tribi_grpc_conn *conn, const char *why); /* likewise; the peer broke HTTP/2, or speaks something else */
+/* The peer has closed it. */
+void tribi_grpc_conn_ended(struct tribi_grpc_conn *conn, int sys_errno);
+bool tribi_grpc_conn_peer(const struct tribi_grpc_conn *conn, struct trib_peer *ret_peer); /* false: unknown, and as it was */
 void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code);
 void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn);           /* GOAWAY in two steps: what the peer began meanwhile is served */
 void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what); /* GOAWAY with ENHANCE_YOUR_CALM; the end */

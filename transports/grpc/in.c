@@ -391,10 +391,21 @@ static int plan_scratch(struct tribi_grpc_conn *conn, struct plan *plan)
     return TRIB_OK;
 }
 
+/* What a peer that speaks no HTTP/2 is known by. */
+static void note_first(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len)
+{
+    size_t room = sizeof(conn->first) - conn->first_len;
+
+    memcpy(conn->first + conn->first_len, data, len < room ? len : room);
+    conn->first_len += (unsigned)(len < room ? len : room);
+}
+
 static int feed(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len, struct trib_chunk *block)
 {
     ssize_t n;
 
+    if (conn->first_len < sizeof(conn->first))
+        note_first(conn, data, len);
     scan(&conn->scan, data, len);
     conn->fed_block = block;
     conn->received += len;
@@ -402,7 +413,7 @@ static int feed(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len, s
     conn->fed_block = NULL;
     if (n == (ssize_t)len)
         return TRIB_OK;
-    tribi_grpc_conn_fail(conn, TRIB_ERR_PROTOCOL, 0, n < 0 ? nghttp2_strerror((int)n) : "the session takes no more");
+    tribi_grpc_conn_broken(conn, n < 0 ? nghttp2_strerror((int)n) : "the session takes no more");
     return TRIB_ERR_PROTOCOL;
 }
 
@@ -476,7 +487,7 @@ static void give_back(struct tribi_grpc_conn *conn)
 static int ended(struct tribi_grpc_conn *conn, int sys_errno)
 {
     conn->in_ended = true;
-    tribi_grpc_conn_fail(conn, TRIB_ERR_CLOSED, sys_errno, "the peer closed the connection");
+    tribi_grpc_conn_ended(conn, sys_errno);
     return TRIB_ERR_CLOSED;
 }
 

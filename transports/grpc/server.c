@@ -39,6 +39,8 @@ struct trib_grpc_server {
     bool draining;
     trib_ready_fn *drained;
     void *drained_arg;
+    trib_grpc_report_fn *report;
+    void *report_arg;
     struct event *tick; /* looks for what ended on other threads */
 };
 
@@ -143,6 +145,21 @@ static void set_timer(struct trib_grpc_server *server, struct trib_grpc_call *st
     evtimer_add(stream->timer, &time);
 }
 
+/* Who broke the rules is reported; who hung up is not. */
+static void part(struct trib_grpc_server *server, struct tribi_grpc_conn *conn)
+{
+    struct trib_peer peer = { sizeof(peer), -1, -1, -1 };
+    struct trib_error loss;
+
+    pthread_mutex_lock(&conn->lock);
+    loss = conn->loss;
+    tribi_grpc_conn_peer(conn, &peer);
+    pthread_mutex_unlock(&conn->lock);
+    tribi_grpc_owner_remove(&server->owner, conn);
+    if (loss.code != TRIB_ERR_CLOSED && server->report != NULL)
+        server->report(server->report_arg, &peer, &loss);
+}
+
 static void serve(struct tribi_grpc_owner *owner, struct tribi_grpc_conn *conn)
 {
     struct trib_grpc_server *server = (struct trib_grpc_server *)owner;
@@ -171,7 +188,7 @@ static void serve(struct tribi_grpc_owner *owner, struct tribi_grpc_conn *conn)
         }
     } while (rc == TRIB_OK);
     if (lost)
-        tribi_grpc_owner_remove(owner, conn);
+        part(server, conn);
     check_drained(server);
 }
 
@@ -236,7 +253,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         lost = conn->lost;
         pthread_mutex_unlock(&conn->lock);
         if (lost)
-            tribi_grpc_owner_remove(&server->owner, conn);
+            part(server, conn);
     }
     check_drained(server);
 }
@@ -390,6 +407,12 @@ void trib_grpc_server_configure(struct trib_grpc_server *server, const struct tr
     if (settings != NULL)
         memcpy(&server->settings, settings, settings->size < sizeof(server->settings) ? settings->size : sizeof(server->settings));
     server->settings.size = sizeof(server->settings);
+}
+
+void trib_grpc_server_set_report(struct trib_grpc_server *server, trib_grpc_report_fn *fn, void *arg)
+{
+    server->report = fn;
+    server->report_arg = arg;
 }
 
 size_t trib_grpc_server_calls(const struct trib_grpc_server *server)

@@ -67,11 +67,25 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     return 0;
 }
 
+/* Why libnghttp2 gives the peer up is said nowhere else. */
+static void note_goaway(struct tribi_grpc_conn *conn, const nghttp2_goaway *goaway)
+{
+    size_t room = sizeof(conn->broken_why) - 1, len = goaway->opaque_data_len < room ? goaway->opaque_data_len : room;
+
+    if (goaway->error_code == NGHTTP2_NO_ERROR || conn->broken != NGHTTP2_NO_ERROR)
+        return;
+    conn->broken = goaway->error_code;
+    if (len > 0)
+        memcpy(conn->broken_why, goaway->opaque_data, len);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream;
 
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        note_goaway(conn, &frame->goaway);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     conn->clock.strikes = 0;
