@@ -38,7 +38,7 @@ unit_tests += tests/test_udf_arrow tests/test_udf_intake tests/test_worker_arrow
 # What `tributary call` does with a worker's answer.
 unit_tests += tests/test_tool_answer
 tests_test_tool_answer_SOURCES = tests/test_tool_answer.c tools/answer.c tools/output.c
-unit_tests += tests/test_worker_many
+unit_tests += tests/test_worker_many tests/test_worker_services
 
 # The conformance suite over each transport, and what belongs to it.
 unit_tests += \

@@ -30,6 +30,7 @@ libtributary_worker_core_la_SOURCES = \
 	worker/udf_arrow_in.c \
 	worker/udf_arrow_out.c \
 	worker/udf_arrow_schema.c \
+	worker/udf_describe.c \
 	worker/udf_envelope.c \
 	worker/udf_envelope-internal.h \
 	worker/udf_feed.c \
@@ -68,6 +69,15 @@ proto/udf_worker.pb-c.h: $(top_srcdir)/proto/udf_worker.proto
 	done; rm -rf proto/made
 proto/udf_worker.pb-c.c: proto/udf_worker.pb-c.h
 worker/udf_init.lo worker/udf_read.lo: proto/udf_worker.pb-c.h
+
+# The same as descriptors, for reflection: a FileDescriptorSet as the inside of an array.
+BUILT_SOURCES += proto/udf_worker.desc.h
+CLEANFILES += proto/udf_worker.desc.h proto/udf_worker.desc
+proto/udf_worker.desc.h: $(top_srcdir)/proto/udf_worker.proto
+	$(AM_V_GEN)$(MKDIR_P) proto && \
+	$(PROTOC_C) --include_imports --descriptor_set_out=proto/udf_worker.desc --proto_path=$(top_srcdir)/proto udf_worker.proto && \
+	od -A n -v -t x1 proto/udf_worker.desc | $(SED) 's/  *\(..\)/0x\1,/g' >$@.tmp && mv $@.tmp $@
+worker/udf_describe.lo: proto/udf_worker.desc.h
 
 lib_LTLIBRARIES += libtributary-worker.la
 libtributary_worker_la_SOURCES =

@@ -177,6 +177,7 @@ struct trib_worker {
     size_t session_count;
     struct tribi_manage *manages;
     bool closing, cancelling, drained, ended;
+    bool unwell;       /* health says so */
     int64_t farewell_until;            /* while closing: for so long clients may take to hear of it */
     atomic_llong stop_at;              /* TRIBI_NOT_STOPPED, TRIBI_STOP_AT_LEISURE, or when what is in flight is cancelled */
     struct tribi_totals totals;
@@ -195,6 +196,10 @@ void tribi_worker_ring(struct trib_worker *worker);
 void tribi_worker_mail(struct tribi_session *session, unsigned news);
 /* Frees the sessions that are over; not while one is read. */
 void tribi_worker_reap(struct trib_worker *worker);
+
+/* ---- udf_describe.c ---- */
+int tribi_worker_describe(struct trib_grpc_server *server, struct trib_error *err);
+void tribi_worker_unwell(struct trib_worker *worker); /* no session is taken any more */
 
 /* ---- udf_session.c: I/O thread ---- */
 int tribi_session_new(struct trib_worker *worker, struct trib_grpc_call *call, struct trib_error *err);

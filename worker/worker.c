@@ -182,6 +182,8 @@ static void look_at_end(struct trib_worker *worker, int64_t now)
 
     if (stop_at == TRIBI_NOT_STOPPED || worker->ended)
         return;
+    if (!worker->unwell)
+        tribi_worker_unwell(worker);
     if (!worker->cancelling && now >= stop_at)
         cancel_sessions(worker);
     tribi_worker_reap(worker);
@@ -354,6 +356,10 @@ static int make_server(struct trib_worker *worker, struct trib_error *err)
         rc = trib_grpc_server_handle(worker->server, TRIB_UDF_EXECUTE, on_execute, worker, err);
     if (rc == TRIB_OK)
         rc = trib_grpc_server_handle(worker->server, TRIB_UDF_MANAGE, on_manage, worker, err);
+    if (rc == TRIB_OK)
+        rc = tribi_worker_describe(worker->server, err);
+    if (rc == TRIB_OK)
+        trib_grpc_server_set_report(worker->server, worker->options.stranger, worker->options.arg);
     return rc;
 }
 

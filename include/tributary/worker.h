@@ -71,9 +71,12 @@ struct trib_worker_options {
     /* Runs on the I/O thread, once, when the worker has ended (trib_worker_shutdown): nothing of it is on the base any more but what
      * trib_worker_free() takes away. NULL: nobody is told. */
     void (*ended)(void *arg);
-    void *arg;                /* of both */
+    void *arg;                /* of all three */
+    /* Runs on the I/O thread for each connection that was lost by its peer's fault, such as one that does not speak HTTP/2
+     * (trib_grpc_server_set_report); must not block. NULL: nobody is told. */
+    void (*stranger)(void *arg, const struct trib_peer *peer, const struct trib_error *err);
 };
-#define TRIB_WORKER_OPTIONS_INIT { sizeof(struct trib_worker_options), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+#define TRIB_WORKER_OPTIONS_INIT { sizeof(struct trib_worker_options), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL }
 
 /* `base` is the caller's, usable from several threads (evthread_use_pthreads() before it was made), and outlives the worker; whoever runs it is the I/O
  * thread, and makes all calls but those that say "any thread". NULL: the worker makes a base of its own, for trib_worker_run(). options may be NULL.
