@@ -356,3 +356,10 @@ int trib_uri_bad_address(const struct trib_uri *uri, size_t offset, const char *
         at += text[at] == '%' ? 3 : 1;
     return bad(err, text, at, why);
 }
+
+int trib_uri_bad_parameter(const struct trib_uri *uri, const char *name, const char *why, struct trib_error *err)
+{
+    const struct parameter *parameter = find(uri, name);
+
+    return bad(err, uri->text, parameter != NULL ? parameter->value_at : strlen(uri->text), why);
+}

@@ -254,6 +254,20 @@ START_TEST(test_bad_address)
 END_TEST
 
 /* A long URI is cut in the message, the reason is not. */
+START_TEST(test_bad_parameter)
+{
+    struct trib_uri *uri;
+    struct trib_error err;
+
+    ck_assert_int_eq(trib_uri_parse("unix:a?n=%41b&method=x", &uri, &err), TRIB_OK);
+    ck_assert_int_eq(trib_uri_bad_parameter(uri, "method", "no '/'", &err), TRIB_ERR_USAGE);
+    ck_assert_str_eq(err.message, "uri unix:a?n=%41b&method=x: byte 22: no '/'");
+    ck_assert_int_eq(trib_uri_bad_parameter(uri, "m", "why", &err), TRIB_ERR_USAGE);
+    ck_assert_ptr_nonnull(strstr(err.message, "byte 23: why"));
+    trib_uri_free(uri);
+}
+END_TEST
+
 START_TEST(test_long_quotes)
 {
     char text[1024];
@@ -325,6 +339,7 @@ static Suite *uri_suite(void)
     tcase_add_test(tcase, test_number_defaults);
     tcase_add_test(tcase, test_known);
     tcase_add_test(tcase, test_bad_address);
+    tcase_add_test(tcase, test_bad_parameter);
     tcase_add_test(tcase, test_long_quotes);
     tcase_add_test(tcase, test_every_byte_everywhere);
     tcase_add_test(tcase, test_no_memory);

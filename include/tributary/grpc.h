@@ -171,7 +171,8 @@ TRIB_API int trib_grpc_server_new(struct event_base *base, const struct trib_cha
 /* For the connections that are accepted from now on. settings NULL: the defaults. On the thread of the base. */
 TRIB_API void trib_grpc_server_configure(struct trib_grpc_server *server, const struct trib_grpc_settings *settings);
 
-/* Listens at one more address: grpc+unix: or grpc+tcp:. *ret_address (may be NULL): the URI to dial; lasts as long as the server. */
+/* Listens at one more address: grpc+unix: or grpc+tcp:, with the parameters of a listener; a method is looked at, but it is the handlers that choose.
+ * *ret_address (may be NULL): the URI to dial; lasts as long as the server. */
 TRIB_API int trib_grpc_server_listen(struct trib_grpc_server *server, const char *uri, const char **ret_address,
                                      struct trib_error *err);
 

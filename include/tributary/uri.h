@@ -37,6 +37,9 @@ TRIB_API int trib_uri_known(const struct trib_uri *uri, const char *const *known
  * address). */
 TRIB_API int trib_uri_bad_address(const struct trib_uri *uri, size_t offset, const char *why, struct trib_error *err);
 
+/* The same for the value of a parameter that was given. */
+TRIB_API int trib_uri_bad_parameter(const struct trib_uri *uri, const char *name, const char *why, struct trib_error *err);
+
 TRIB_END_DECLS
 
 #endif

@@ -31,6 +31,24 @@ static const struct sockaddr *sockaddr_of(const struct address *address, socklen
     return address->local ? (const struct sockaddr *)&address->named.name : (const struct sockaddr *)&address->tcp;
 }
 
+int tribi_grpc_method(const struct trib_uri *uri, const char **ret_method, struct trib_error *err)
+{
+    const char *method = trib_uri_parameter(uri, "method");
+
+    if (method != NULL && method[0] != '/')
+        return trib_uri_bad_parameter(uri, "method", "a method is a path that begins with /, as /pkg.Service/Method", err);
+    *ret_method = method;
+    return TRIB_OK;
+}
+
+static bool parse_port(const char *text, unsigned long *ret_port)
+{
+    size_t len = strlen(text);
+
+    *ret_port = len <= 5 ? strtoul(text, NULL, 10) : 65536;
+    return len > 0 && strspn(text, "0123456789") == len && *ret_port <= 65535;
+}
+
 /* "127.0.0.1:50051", "[::1]:50051": this machine only. */
 static int parse_tcp(const struct trib_uri *uri, struct address *address, struct trib_error *err)
 {
@@ -40,9 +58,10 @@ static int parse_tcp(const struct trib_uri *uri, struct address *address, struct
     size_t host = colon != NULL ? (size_t)(colon - text) : 0;
     unsigned long port = 0;
 
-    if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) || strlen(colon + 1) > 5 ||
-        (port = strtoul(colon + 1, NULL, 10)) > 65535)
-        return trib_uri_bad_address(uri, colon != NULL ? host + 1 : strlen(text), "a port, 0 to 65535, is missing", err);
+    if (colon == NULL || colon[1] == '\0' || text[strlen(text) - 1] == ']')
+        return trib_uri_bad_address(uri, strlen(text), "a port, 0 to 65535, is missing", err);
+    if (!parse_port(colon + 1, &port))
+        return trib_uri_bad_address(uri, host + 1, "the port is not a number from 0 to 65535", err);
     if (host == 9 && memcmp(text, "127.0.0.1", 9) == 0) {
         v4->sin_family = AF_INET;
         v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);

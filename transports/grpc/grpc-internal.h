@@ -480,6 +480,7 @@ void tribi_grpc_deflate_free(struct tribi_grpc_deflate *deflate);
 
 /* address.c */
 struct trib_uri;
+int tribi_grpc_method(const struct trib_uri *uri, const char **ret_method, struct trib_error *err); /* NULL: none is given */
 int tribi_grpc_connect_to(const struct trib_uri *uri, const struct trib_channel_options *options, int *ret_fd, struct trib_error *err);
 
 #endif

@@ -323,8 +323,10 @@ static int port_watch(struct port *port, struct trib_error *err)
 
 int trib_grpc_server_listen(struct trib_grpc_server *server, const char *text, const char **ret_address, struct trib_error *err)
 {
+    static const char *const known[] = { "method", "mode", "backlog", NULL };
     struct port *port = trib_alloc(sizeof(*port));
     struct trib_uri *uri = NULL;
+    const char *method;
     int rc = port != NULL ? trib_uri_parse(text, &uri, err) : trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", text);
 
     if (rc == TRIB_OK) {
@@ -335,6 +337,10 @@ int trib_grpc_server_listen(struct trib_grpc_server *server, const char *text, c
         port->ops = local ? &tribi_grpc_unix_ops : &tribi_grpc_tcp_ops;
         if (!local && strcmp(trib_uri_scheme(uri), "grpc+tcp") != 0)
             rc = trib_error_set(err, TRIB_ERR_USAGE, 0, "listen at %s: the scheme is neither grpc+unix nor grpc+tcp", text);
+        if (rc == TRIB_OK)
+            rc = trib_uri_known(uri, known, err);
+        if (rc == TRIB_OK)
+            rc = tribi_grpc_method(uri, &method, err);
         if (rc == TRIB_OK)
             rc = tribi_grpc_bind_to(uri, &port->bound, err);
         if (rc == TRIB_OK)

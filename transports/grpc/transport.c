@@ -19,21 +19,6 @@ enum { BACK_OFF_MIN_MS = 10, BACK_OFF_MAX_MS = 1000 };
 
 /* ---- Dialling ------------------------------------------------------------------------------------------------------- */
 
-static const char *parameter(const struct trib_uri *uri, const char *name, const char *fallback)
-{
-    const char *value = trib_uri_parameter(uri, name);
-
-    return value != NULL ? value : fallback;
-}
-
-static int check_method(const struct trib_uri *uri, const char **ret_method, struct trib_error *err)
-{
-    *ret_method = parameter(uri, "method", DEFAULT_METHOD);
-    return (*ret_method)[0] == '/'
-               ? TRIB_OK
-               : trib_error_set(err, TRIB_ERR_USAGE, 0, "%s: method is a path that begins with /, as /pkg.Service/Method", trib_uri_text(uri));
-}
-
 static int grpc_dial(const struct trib_uri *uri, const struct trib_channel_options *options, struct trib_channel **ret_channel,
                      struct trib_error *err)
 {
@@ -44,12 +29,12 @@ static int grpc_dial(const struct trib_uri *uri, const struct trib_channel_optio
     int rc = trib_uri_known(uri, known, err);
 
     if (rc == TRIB_OK)
-        rc = check_method(uri, &method, err);
+        rc = tribi_grpc_method(uri, &method, err);
     if (rc == TRIB_OK)
         rc = tribi_grpc_client_new(uri, options, &client, err);
     if (rc != TRIB_OK)
         return rc;
-    rc = trib_grpc_call(client, method, NULL, &call, err);
+    rc = trib_grpc_call(client, method != NULL ? method : DEFAULT_METHOD, NULL, &call, err);
     trib_grpc_client_free(client);
     if (rc == TRIB_OK)
         *ret_channel = call->channel;
@@ -464,8 +449,8 @@ static int grpc_listen(const struct trib_uri *uri, const struct trib_channel_opt
     listener->ops = strcmp(trib_uri_scheme(uri), "grpc+unix") == 0 ? &tribi_grpc_unix_ops : &tribi_grpc_tcp_ops;
     rc = trib_uri_known(uri, known, err);
     if (rc == TRIB_OK)
-        rc = check_method(uri, &method, err);
-    if (rc == TRIB_OK && trib_uri_parameter(uri, "method") != NULL && (listener->method = trib_strdup(method)) == NULL)
+        rc = tribi_grpc_method(uri, &method, err);
+    if (rc == TRIB_OK && method != NULL && (listener->method = trib_strdup(method)) == NULL)
         rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", trib_uri_text(uri));
     if (rc == TRIB_OK)
         rc = tribi_wake_init(&listener->owner.wake, err);
