@@ -19,6 +19,17 @@ for uri in 'grpc+unix:' 'grpc+tcp:' 'grpc+tcp:127.0.0.1' 'grpc+tcp:127.0.0.1:700
     refuses 1 "$uri" conform "$uri"
     refuses 1 "$uri" demo --data "$vectors" --over "$uri"
 done
+for port in 99999 -1 65536 5o 0x50; do
+    refuses 1 'byte 20: the port is not a number from 0 to 65535' send "grpc+tcp:127.0.0.1:$port" "$engine"
+    refuses 1 'byte 20: the port is not a number from 0 to 65535' serve "grpc+tcp:127.0.0.1:$port"
+done
+refuses 1 'byte 20: a port, 0 to 65535, is missing' serve 'grpc+tcp:127.0.0.1:'
+refuses 1 'byte 15: a port, 0 to 65535, is missing' serve 'grpc+tcp:[::1]'
+for command in serve conform; do
+    refuses 1 'byte 20: a method is a path' $command 'grpc+unix:s?method=foo'
+done
+refuses 1 'byte 20: a method is a path' send 'grpc+unix:s?method=foo' "$engine"
+refuses 1 'byte 13: unknown parameter' serve 'grpc+unix:s?modes=600' --protocol spark-grpc
 refuses 1 'start a listener first' send grpc+unix:nobody "$engine"
 refuses 1 'start a listener first' send grpc+unix:@nobody-listens-there "$engine"
 refuses 1 'start a listener first' send grpc+tcp:127.0.0.1:1 "$engine"
@@ -89,6 +100,34 @@ start 'grpc+unix:s?method=/pkg.Service/Method' --serializer upper
 runs 0 send 'grpc+unix:s?method=/pkg.Service/Method' small --out back
 is 'a method of one choice' [ "$(cat back)" = 'MANY CHANNELS, 1 STREAM.' ]
 refuses 1 'UNIMPLEMENTED' send grpc+unix:s small
+end_server TERM
+
+# Peers that speak something else cost one line each, ten in a second at most; health is answered.
+start grpc+unix:s
+bytes 'GET / HTTP/1.1\r\nHost: s\r\n\r\n' >web
+bytes 'PRI * HTTP/2' >half
+bytes 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\377\377\377\0\0\0\0\0\1' >large
+bytes '\n\0' >question
+bytes '\010\001' >serving
+for stranger in web half large; do
+    timeout 60 "$tool" send unix:s $stranger >out 2>err
+done
+runs 0 send 'grpc+unix:s?method=/grpc.health.v1.Health/Check' question --out answer
+is 'it is healthy' cmp answer serving
+runs 0 send grpc+unix:s small
+end_server TERM
+is 'one line for each that speaks something else' [ "$(wc -l <log)" -eq 3 ]
+# Its backslashes are the line's.
+# shellcheck disable=SC1003
+is 'HTTP/1.1 is told of' grep -qF 'does not speak HTTP/2: what it sent begins with "GET / HTTP/1.1\r\nHost: s\r"' log
+is 'half a preface is told of' grep -qF 'the peer broke HTTP/2: it closed the connection inside the preface' log
+is 'a frame of 2^24-1 bytes is told of' grep -qF 'the peer broke HTTP/2: FRAME_SIZE_ERROR' log
+is 'and so is the peer' [ "$(grep -c '^tributary: serve: grpc+unix:s: peer [0-9]* of user [0-9]*: ' log)" -eq 3 ]
+
+# The other way round: what is no gRPC server.
+start unix:s
+refuses 1 'does not speak HTTP/2: what it sent begins with "PRI * HTTP/2.0' send grpc+unix:s small
+refuses 1 'does not speak HTTP/2: what it sent begins with "PRI * HTTP/2.0' call grpc+unix:s --payload echo
 end_server TERM
 
 # A file that nobody listens on is replaced.

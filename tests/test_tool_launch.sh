@@ -30,6 +30,17 @@ is 'SIGTERM is an end in order' [ "$ended" -eq 0 ]
 is 'a good session costs no line' [ ! -s log ]
 is 'no socket and no lock are left' [ ! -e w.sock ] && [ ! -e w.sock.lock ]
 
+start --serializer echo --id w-1 --connection w.sock
+bytes 'GET / HTTP/1.1\r\n\r\n' >web
+bytes '\n\0' >question
+bytes '\010\001' >serving
+timeout 60 "$tool" send unix:w.sock web >out 2>err
+runs 0 send 'grpc+unix:w.sock?method=/grpc.health.v1.Health/Check' question --out answer
+is 'it is healthy' cmp answer serving
+end_server TERM
+is 'a peer that speaks something else costs a line' [ "$(wc -l <log)" -eq 1 ]
+is 'which says so' grep -q '^tributary: serve: w-1: peer [0-9]* of user [0-9]*: .*does not speak HTTP/2: what it sent begins with "GET / ' log
+
 # Flags that nobody knows, in front and behind, with values and without.
 start --new-flag --serializer echo --other=3 --more value --id w-2 --connection w.sock --yet 5 -x --last
 works grpc+unix:w.sock

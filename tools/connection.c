@@ -4,17 +4,23 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* "peer 4711 of user 0", as far as the channel knows. */
+const char *server_peer_name(const struct trib_peer *peer, char *buf, size_t len)
+{
+    if (peer->pid >= 0)
+        snprintf(buf, len, "peer %" PRId64 " of user %" PRId64, peer->pid, peer->uid);
+    else
+        snprintf(buf, len, "a peer");
+    return buf;
+}
+
 static const char *peer_name(struct trib_channel *channel, char *buf, size_t len)
 {
     struct trib_peer peer;
 
     peer.size = sizeof(peer);
-    if (trib_channel_peer(channel, &peer, NULL) == TRIB_OK && peer.pid >= 0)
-        snprintf(buf, len, "peer %" PRId64 " of user %" PRId64, peer.pid, peer.uid);
-    else
-        snprintf(buf, len, "a peer");
-    return buf;
+    if (trib_channel_peer(channel, &peer, NULL) != TRIB_OK)
+        peer.pid = -1;
+    return server_peer_name(&peer, buf, len);
 }
 
 static int serve_raw(const struct server_options *options, struct trib_channel *channel, uint64_t *ret_bytes,
@@ -53,7 +59,7 @@ static int serve_sessions(const struct server_options *options, struct trib_chan
 
 int server_connection(const struct server_options *options, struct trib_channel *channel)
 {
-    char peer[80];
+    char peer[SERVER_PEER_MAX];
     struct trib_error err;
     uint64_t bytes = 0;
     int64_t started = trib_now();

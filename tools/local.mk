@@ -1,6 +1,6 @@
 # The `tributary` command. It links the shared libraries, so that a transport which it loads meets the same library; without them
 # -export-dynamic lets the transport find the library in the program.
-tool_libraries = libtributary-conformance.la libtributary-worker.la libtributary.la $(LIBEVENT_LIBS)
+tool_libraries = libtributary-conformance.la libtributary-worker.la libtributary.la $(LIBEVENT_PTHREADS_LIBS) $(LIBEVENT_LIBS)
 bin_PROGRAMS += tributary
 tributary_SOURCES = \
 	tools/answer.c tools/answer.h \
@@ -11,6 +11,7 @@ tributary_SOURCES = \
 	tools/conform.c \
 	tools/connection.c \
 	tools/demo.c \
+	tools/door.c tools/door.h \
 	tools/execute.c tools/execute.h \
 	tools/execute_tell.c tools/execute_tell.h \
 	tools/input.c tools/input.h \
@@ -30,6 +31,7 @@ tributary_SOURCES = \
 	tools/serve.c \
 	tools/server.c tools/server.h \
 	tools/source.c tools/source.h \
+	tools/strangers.c tools/strangers.h \
 	tools/udf_worker.c tools/udf_worker.h
 tributary_LDADD = $(tool_libraries) -ldl
 tributary_LDFLAGS = $(AM_LDFLAGS) -export-dynamic

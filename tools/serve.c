@@ -1,8 +1,11 @@
 /* `tributary serve`: listens, and serves each connection through a serializer. */
 #include "tools/capture.h"
+#include "tools/door.h"
 #include "tools/launch.h"
 #include "tools/server.h"
 #include "tools/udf_worker.h"
+
+#include <tributary/grpc.h>
 
 #include <pthread.h>
 #include <stdio.h>
@@ -44,6 +47,16 @@ static void tell_address(const struct request *request, const char *address)
               request->serializer != NULL ? request->serializer : "by the session's command");
 }
 
+static int listen_at(const struct request *request, const struct trib_channel_options *options, struct trib_listener **ret_listener,
+                     struct trib_error *err)
+{
+    const struct trib_transport *transport = tool_transport(request->server.tool, request->server.uri);
+
+    if (transport == &trib_transport_grpc_unix || transport == &trib_transport_grpc_tcp)
+        return door_listen(request->server.tool, request->server.uri, options, ret_listener, err);
+    return trib_listen(request->server.uri, options, ret_listener, err);
+}
+
 static int serve_listener(const struct request *request, const struct trib_channel_options *options)
 {
     struct trib_listener *listener;
@@ -54,7 +67,7 @@ static int serve_listener(const struct request *request, const struct trib_chann
     /* Before any thread: all inherit it, and none but the one that waits for them gets these. */
     server_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if (trib_listen(request->server.uri, options, &listener, &err) != TRIB_OK)
+    if (listen_at(request, options, &listener, &err) != TRIB_OK)
         return tool_fail(request->server.tool, &err, tool_hint(&err));
     tell_address(request, trib_listener_address(listener));
     code = server_run(&request->server, listener);

@@ -29,6 +29,10 @@ int server_run(const struct server_options *options, struct trib_listener *liste
 /* One connection; a line on stderr where it went wrong. */
 int server_connection(const struct server_options *options, struct trib_channel *channel);
 
+/* "peer 4711 of user 0", as far as that is known. Returns buf. */
+enum { SERVER_PEER_MAX = 80 };
+const char *server_peer_name(const struct trib_peer *peer, char *buf, size_t len);
+
 /* The signals that end a server. */
 void server_signals(sigset_t *ret_signals);
 

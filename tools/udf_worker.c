@@ -2,6 +2,7 @@
 #include "tools/udf_worker.h"
 
 #include "tools/server.h"
+#include "tools/strangers.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -54,6 +55,7 @@ static void catch_signals(struct trib_worker *worker, int64_t grace_ms)
 struct run {
     const struct udf_worker *worker;
     struct trib_worker *trib;
+    struct strangers strangers;
     int exit_code;
 };
 
@@ -84,6 +86,13 @@ static void on_report(void *arg, const struct trib_worker_report *report)
     if (report->outcome == TRIB_WORKER_FAILED || report->outcome == TRIB_WORKER_LOST)
         run->exit_code = TOOL_FAILED;
     trib_worker_shutdown(run->trib, run->worker->grace_ms);
+}
+
+static void on_stranger(void *arg, const struct trib_peer *peer, const struct trib_error *err)
+{
+    struct run *run = arg;
+
+    strangers_tell(&run->strangers, run->worker->tool, run->worker->id, peer, err);
 }
 
 /* ---- Listening -------------------------------------------------------------------------------------------------- */
@@ -142,6 +151,7 @@ static void run_worker(struct run *run)
     block_signals(false);
     rc = trib_worker_run(run->trib, &err);
     block_signals(true);
+    strangers_end(&run->strangers, run->worker->tool, run->worker->id);
     if (rc == TRIB_OK) {
         tell_totals(run);
         return;
@@ -161,13 +171,14 @@ static const struct trib_serializer *find_serializer(const char *name)
 
 int udf_worker_serve(struct udf_worker *worker)
 {
-    struct run run = {worker, NULL, TOOL_OK};
+    struct run run = {.worker = worker, .exit_code = TOOL_OK};
     struct trib_worker_options options = worker->options;
     struct trib_error err;
 
     options.serializer = find_serializer(worker->serializer);
     options.settle_ms = SETTLE_MS;
     options.report = on_report;
+    options.stranger = on_stranger;
     options.arg = &run;
     /* A signal that comes before there is a worker waits until there is one. */
     block_signals(true);
