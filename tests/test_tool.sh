@@ -20,6 +20,8 @@ for command in serve send call replay inspect conform demo; do
     refuses 2 "unknown option '--nonsense'" "$command" --nonsense
 done
 refuses 2 'no command'
+refuses 2 'no command' --transport missing.so
+refuses 2 "option '--transport' needs a value" --transport
 refuses 2 "unknown command 'nonsense'" nonsense
 refuses 2 "unknown option '--nonsense'" --nonsense
 refuses 2 'takes no argument' --version extra
@@ -64,8 +66,14 @@ refuses 1 'No such file' replay missing --over chunk:a
 refuses 1 'No such file' demo --data missing
 refuses 1 'No such file' serve unix:missing/s
 refuses 1 'missing.so' conform missing.so
+refuses 1 '/missing/lib.so.1: cannot open' conform /missing/lib.so.1
+refuses 1 'missing/x:y: cannot open' conform missing/x:y
 refuses 1 'missing.so' serve --transport missing.so unix:s
 refuses 1 'directory' send unix:s .
+
+# What a terminal would take for a control is not shown, and what is no UTF-8 neither.
+refuses 1 '/ä?x??]' send "$(bytes 'unix:missing/ä\377x\302\233]\033')" "$engine"
+is 'no byte of it is left' [ "$(LC_ALL=C tr -d '\040-\176\n\303\244' <err | wc -c)" -eq 0 ]
 
 # ---- Captures: inspect and replay ----
 
@@ -119,6 +127,13 @@ broken() {
         refuses 1 "$1" replay bad --over $over --split 5
     done
 }
+# What ends before a session does is not whole, however it is read; the guess that ran out of bytes is better than one that met wrong ones.
+head -c 4 "$vectors/python-cogrouped-map.tcp-direct.engine-to-worker.bin" >bad && broken 'the stream ended after 0' 0
+head -c 6 "$vectors/python-cogrouped-map.tcp-direct.engine-to-worker.bin" >bad && broken 'the end comes before a session has begun' 0
+head -c 4 "$worker" >bad && broken 'the stream ended after 0' 0
+bytes '\0\0\0\005abcde' >bad && broken 'the end comes before a session has begun' 0
+is 'replay: no word of URIs' [ "$(grep -c URI err)" -eq 0 ]
+head -c 59 "$vectors/c-exception.uds-direct.worker-to-engine.bin" >bad && broken 'wanted 56 bytes, the stream ended after 55' 0
 head -c 6 "$engine" >bad && broken 'wanted 8 bytes, the stream ended after 6' 0
 head -c 300 "$engine" >bad && broken 'the init message: wanted ' 0
 head -c 4700 "$engine" >bad && broken 'Arrow metadata: wanted ' 1
@@ -129,6 +144,13 @@ head -c 4960 "$engine" >bad && broken 'an Arrow body: wanted ' 1
 { cat "$engine"; bytes GARB; } >bad && broken 'expected -8' 1
 bytes 'this is not a capture' >bad && broken 'spark-socket: ' 0
 : >bad && refuses 1 'empty' inspect bad
+
+# ---- A full disk, and standard output by another name ----
+
+if [ -c /dev/full ]; then
+    timeout 120 "$tool" demo --data "$vectors" --bytes 1MiB --over unix:s >/dev/full 2>err
+    is 'demo says that the disk is full' grep -qx 'tributary: write standard output: No space left on device' err
+fi
 
 # ---- serve and send ----
 
@@ -143,6 +165,10 @@ runs 0 send unix:s big small small --out back
 cat big small small >three
 is 'files come in their order' cmp three back
 is 'standard input and output' sh -c "cat small | timeout 60 '$tool' send unix:s - --out - 2>err | cmp - small"
+for name in /dev/stdout /dev/fd/1 -; do
+    (echo first && timeout 60 "$tool" send unix:s small --out $name 2>err && echo last) >log.out
+    is "--out $name: what stood before it stays" sh -c '(echo first; cat small; echo last) | cmp - log.out'
+done
 cp small same
 ln same linked
 refuses 1 'the same file as the input same' send unix:s same --out same

@@ -64,8 +64,12 @@ static int execute_on(struct call *call, struct trib_engine *engine, struct exec
 
 static void print_metric(void *arg, struct trib_view name, struct trib_view value)
 {
+    char line[512];
+    int len = snprintf(line, sizeof(line), "%.*s %.*s", (int)name.len, (const char *)name.data, (int)value.len, (const char *)value.data);
+
     (void)arg;
-    printf("%.*s %.*s\n", (int)name.len, (const char *)name.data, (int)value.len, (const char *)value.data);
+    tool_clean(line, len < (int)sizeof(line) ? (size_t)len : sizeof(line) - 1);
+    puts(line);
 }
 
 static int64_t manage_deadline(const struct call *call)
@@ -75,17 +79,24 @@ static int64_t manage_deadline(const struct call *call)
     return deadline < call->deadline ? deadline : call->deadline;
 }
 
+static int fail_manage(const struct call *call, const struct trib_error *err)
+{
+    if (err->code == TRIB_ERR_TIMEOUT && trib_now() < call->deadline)
+        return tool_fail(call->tool, err, EXECUTE_HINT_PATIENCE);
+    return fail_dial(call, err);
+}
+
 static int manage(const struct call *call, struct trib_engine *engine)
 {
     struct trib_error err;
     bool settled;
 
     if (call->heartbeat && trib_engine_heartbeat(engine, manage_deadline(call), print_metric, NULL, &err) != TRIB_OK)
-        return fail_dial(call, &err);
+        return fail_manage(call, &err);
     if (!call->shutdown && !call->shutdown_now)
         return TOOL_OK;
     if (trib_engine_shutdown(engine, call->shutdown_now, "tributary call", manage_deadline(call), &settled, &err) != TRIB_OK)
-        return fail_dial(call, &err);
+        return fail_manage(call, &err);
     tool_line(call->tool, "%s: the worker ends; %s", call->uri, settled ? "no session is in flight" : "sessions are still in flight");
     return TOOL_OK;
 }
@@ -195,7 +206,7 @@ static int check(struct call *call)
         return tool_usage(tool, "--batch: only with --raw; an Arrow stream has its own batches");
     if (call->out != NULL && !call->raw && !call->raw_out && call->in == NULL)
         return tool_usage(tool, "--out %s: without --in there is no Arrow schema; give --raw-out", call->out);
-    if (call->heartbeat && call->out != NULL && strcmp(call->out, "-") == 0)
+    if (call->heartbeat && call->out != NULL && output_is_stdout(call->out))
         return tool_usage(tool, "--heartbeat and --out -: both are for standard output");
     if (call->batch == 0)
         call->batch = DEFAULT_BATCH;

@@ -91,6 +91,13 @@ void capture_walk_done(struct capture_walk *walk)
     walk->reader = NULL;
 }
 
+int capture_end(const struct trib_receiver *receiver, struct trib_error *err)
+{
+    if (trib_receiver_state(receiver) != TRIB_SESSION_START)
+        return TRIB_EOF;
+    return trib_error_set(err, TRIB_ERR_SHORT, 0, "spark-socket: the end comes before a session has begun");
+}
+
 int capture_walk_next(struct capture_walk *walk, struct trib_event *ret_event, struct trib_error *err)
 {
     int rc = trib_receiver_next(walk->receiver, ret_event, err);
@@ -100,7 +107,7 @@ int capture_walk_next(struct capture_walk *walk, struct trib_event *ret_event, s
         if (rc == TRIB_OK)
             rc = trib_receiver_next(walk->receiver, ret_event, err);
     }
-    return rc;
+    return rc == TRIB_EOF ? capture_end(walk->receiver, err) : rc;
 }
 
 /* ---- Both files ----------------------------------------------------------------------------------------------- */

@@ -34,6 +34,9 @@ struct capture_walk {
 int capture_walk_init(struct capture_walk *walk, const struct capture *capture, struct trib_error *err);
 void capture_walk_done(struct capture_walk *walk);
 
+/* What the end of the bytes is: TRIB_EOF, or TRIB_ERR_SHORT where no session has begun. */
+int capture_end(const struct trib_receiver *receiver, struct trib_error *err);
+
 /* The next event, through all sessions of the connection; TRIB_EOF at the capture's end. */
 int capture_walk_next(struct capture_walk *walk, struct trib_event *ret_event, struct trib_error *err);
 

@@ -10,6 +10,41 @@
 
 /* ---- Error lines ---------------------------------------------------------------------------------------------- */
 
+/* Bytes of the character at text[0] if it may be shown: neither a control nor broken UTF-8, which a terminal might take for one; else 0. */
+static size_t shown(const unsigned char *text, size_t len)
+{
+    size_t n = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+    unsigned least = 0x80, most = 0xbf;
+
+    if (n <= 1)
+        return n == 1 && text[0] >= ' ' && text[0] != 0x7f ? 1 : 0;
+    if (n > len)
+        return 0;
+    if (text[0] == 0xc2 || text[0] == 0xe0) /* a control of Latin-1; longer than need be */
+        least = 0xa0;
+    else if (text[0] == 0xf0)
+        least = 0x90;
+    else if (text[0] == 0xed) /* half of a pair of UTF-16 */
+        most = 0x9f;
+    else if (text[0] == 0xf4) /* above U+10FFFF */
+        most = 0x8f;
+    if (text[1] < least || text[1] > most)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+void tool_clean(char *text, size_t len)
+{
+    for (size_t i = 0, n; i < len; i += n > 0 ? n : 1) {
+        n = shown((const unsigned char *)text + i, len - i);
+        if (n == 0)
+            text[i] = (unsigned char)text[i] < 0x80 ? ' ' : '?';
+    }
+}
+
 void tool_line(const struct tool *tool, const char *format, ...)
 {
     char text[1024];
@@ -21,10 +56,7 @@ void tool_line(const struct tool *tool, const char *format, ...)
     vsnprintf(text + head, sizeof(text) - (size_t)head - 1, format, args);
     va_end(args);
     len = strlen(text);
-    /* One line, whatever an operand or a peer's text has in it. */
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            text[i] = ' ';
+    tool_clean(text, len); /* one line, whatever an operand or a peer's text has in it */
     text[len] = '\n';
     tool_progress_hide();
     fwrite(text, 1, len + 1, stderr);
@@ -62,12 +94,25 @@ const char *tool_hint(const struct trib_error *err)
     }
     switch (err->code) {
     case TRIB_ERR_USAGE:
-        return "tributary(1) describes the URIs";
+        return strncmp(err->message, "uri ", strlen("uri ")) == 0 ? "tributary(1) describes the URIs" : NULL;
     case TRIB_ERR_TIMEOUT:
         return "is the peer alive? give it more with --timeout";
     default:
         return NULL;
     }
+}
+
+static int flush_errno;
+
+void tool_flush(void)
+{
+    if (fflush(stdout) != 0 && flush_errno == 0)
+        flush_errno = errno;
+}
+
+int tool_flush_errno(void)
+{
+    return flush_errno;
 }
 
 /* ---- Channels ------------------------------------------------------------------------------------------------- */

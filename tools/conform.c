@@ -15,12 +15,20 @@ static bool is_module(const char *operand)
     return len > 3 && strcmp(operand + len - 3, ".so") == 0;
 }
 
+/* What has a scheme is a URI: "unix:x", not "/lib/x:y" nor "./x". */
+static bool is_path(const char *operand)
+{
+    size_t scheme = strcspn(operand, ":/");
+
+    return operand[scheme] == '/';
+}
+
 static int make_target(const struct tool *tool, const char *operand, struct conform_target *ret_target, struct trib_error *err)
 {
     const struct trib_transport *transport;
     char path[4096];
 
-    if (is_module(operand)) {
+    if (is_module(operand) || is_path(operand)) {
         snprintf(path, sizeof(path), "%s%s", strchr(operand, '/') == NULL ? "./" : "", operand);
         return conform_target_module(path, ret_target, err);
     }

@@ -195,7 +195,7 @@ static int run_demo(struct demo *demo)
     for (size_t i = 0; i < demo->uri_count; i++)
         play_all(demo, demo->uris[i], &demo->results[i]);
     print_sessions(demo);
-    fflush(stdout);
+    tool_flush();
     for (size_t i = 0; i < demo->uri_count && demo->bytes > 0; i++)
         pump_all(demo, demo->uris[i], &demo->results[i]);
     if (demo->bytes > 0)

@@ -285,7 +285,8 @@ static int check_patience(struct run *run, struct trib_error *err)
     if (now >= run->execute->deadline)
         return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "the deadline passed%s", atomic_load(&run->began) ? "" : " before InitResponse");
     if (since != 0 && now - since >= PATIENCE_NS)
-        return trib_error_set(err, TRIB_ERR_TIMEOUT, 0, "nothing came for %d s after %s", (int)(PATIENCE_NS / 1000000000), last_word(run));
+        return trib_error_numbers(err, TRIB_ERR_TIMEOUT, PATIENCE_NS, (uint64_t)(now - since), "nothing came for %d s after %s",
+                                  (int)(PATIENCE_NS / 1000000000), last_word(run));
     return TRIB_OK;
 }
 

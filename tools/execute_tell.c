@@ -9,6 +9,8 @@ enum { TEXT_MAX = 700 };
 
 const char *execute_hint(const struct trib_error *err, const char *uri, char *buf, size_t len)
 {
+    if (err->code == TRIB_ERR_TIMEOUT && err->wanted != 0) /* not by --timeout */
+        return EXECUTE_HINT_PATIENCE;
     if (err->sys_errno != ECONNREFUSED && err->sys_errno != ENOENT)
         return tool_hint_dial(err, uri, buf, len);
     snprintf(buf, len, "start a worker first: tributary serve %s --protocol spark-grpc", uri);

@@ -14,6 +14,9 @@ struct execute_times {
     char metrics[768]; /* of the terminator, as text */
 };
 
+/* Against 30 seconds that --timeout does not move. */
+#define EXECUTE_HINT_PATIENCE "is the worker alive? that is how long Spark waits, and --timeout does not change it"
+
 /* What helps against an error of reaching the worker, or of the channel to it; NULL: nothing is known to. May write to buf. */
 const char *execute_hint(const struct trib_error *err, const char *uri, char *buf, size_t len);
 

@@ -9,7 +9,7 @@
 
 static int report_break(struct tool *tool, const struct capture *capture, uint64_t end, const struct trib_error *err)
 {
-    fflush(stdout);
+    tool_flush();
     tool_line(tool, "%s: after byte %" PRIu64 " of %zu: %s; %s", capture->path, end, trib_chunk_len(capture->chunk), err->message,
               err->code == TRIB_ERR_SHORT ? "the capture is not whole" : "is it a capture of a Spark 4.3 worker's socket?");
     return TOOL_FAILED;

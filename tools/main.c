@@ -58,6 +58,12 @@ static int run_command(const struct tool_command *command, int argc, char **argv
     return code;
 }
 
+static bool refuse_start(const char *why)
+{
+    fprintf(stderr, "tributary: %s; see `tributary --help`\n", why);
+    return false;
+}
+
 /* --transport FILE.so may stand in front of the command: behind it is where the command looks. */
 static bool put_command_first(int argc, char **argv)
 {
@@ -67,7 +73,7 @@ static bool put_command_first(int argc, char **argv)
     while (at < argc && strncmp(argv[at], "--transport", strlen("--transport")) == 0)
         at += strcmp(argv[at], "--transport") == 0 ? 2 : 1;
     if (at >= argc)
-        return false;
+        return refuse_start(at > argc ? "option '--transport' needs a value" : "no command");
     command = argv[at];
     memmove(&argv[2], &argv[1], (size_t)(at - 1) * sizeof(*argv));
     argv[1] = command;
@@ -78,10 +84,8 @@ static int run(int argc, char **argv)
 {
     const struct tool_command *command;
 
-    if (!put_command_first(argc, argv)) {
-        fprintf(stderr, "tributary: no command; see `tributary --help`\n");
+    if (!put_command_first(argc, argv))
         return TOOL_USAGE;
-    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
         return print_help();
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
@@ -113,8 +117,10 @@ int main(int argc, char **argv)
     /* A peer or a pager that goes away is an error of write(), with a line of its own. */
     signal(SIGPIPE, SIG_IGN);
     code = run(argc, argv);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "tributary: write standard output: %s\n", strerror(errno));
+    tool_flush();
+    if (ferror(stdout) || tool_flush_errno() != 0) {
+        fprintf(stderr, "tributary: write standard output: %s\n",
+                tool_flush_errno() != 0 ? strerror(tool_flush_errno()) : "not all of it could be written");
         return TOOL_FAILED;
     }
     return code;

@@ -7,6 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Opened by a name of its own it would begin at the front, and emptied it would lose what others wrote there. */
+bool output_is_stdout(const char *path)
+{
+    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0 || strcmp(path, "/dev/fd/1") == 0 ||
+           strcmp(path, "/proc/self/fd/1") == 0;
+}
+
 static int check_same(const struct output *output, char *const *inputs, size_t input_count, struct trib_error *err)
 {
     struct stat out, in;
@@ -31,7 +38,7 @@ int output_open(struct output *output, const char *path, char *const *inputs, si
     if (path == NULL)
         return TRIB_OK;
     /* A copy: a transport may take standard output over. */
-    if (strcmp(path, "-") == 0)
+    if (output_is_stdout(path))
         output->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     else
         output->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
@@ -47,7 +54,7 @@ int output_empty(const struct output *output, struct trib_error *err)
 {
     struct stat status;
 
-    if (output->path == NULL || strcmp(output->path, "-") == 0)
+    if (output->path == NULL || output_is_stdout(output->path))
         return TRIB_OK;
     if (fstat(output->fd, &status) != 0 || (S_ISREG(status.st_mode) && ftruncate(output->fd, 0) != 0))
         return trib_error_set(err, TRIB_ERR_IO, errno, "empty %s", output->path);

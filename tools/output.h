@@ -10,6 +10,9 @@ struct output {
     int fd;
 };
 
+/* "-", or what else means standard output, such as /dev/stdout. */
+bool output_is_stdout(const char *path);
+
 /* TRIB_ERR_USAGE: the file is one of the inputs, where writing would lose what is still to be sent. */
 int output_open(struct output *output, const char *path, char *const *inputs, size_t input_count, struct trib_error *err);
 

@@ -47,7 +47,7 @@ static int relay_events(struct trib_receiver *receiver, struct trib_sender *send
             inside = true;
             (*events)++;
         } else if (rc == TRIB_EOF && inside) {
-            rc = trib_writer_flush(writer, err);
+            rc = capture_end(receiver, err) == TRIB_EOF ? trib_writer_flush(writer, err) : TRIB_ERR_SHORT;
             inside = false;
             if (rc == TRIB_OK)
                 rc = trib_receiver_next_session(receiver, err);
@@ -304,7 +304,7 @@ int play_fail(const struct play *play, const char *what, const struct trib_error
     bool opening = err->code == TRIB_ERR_IO || err->code == TRIB_ERR_USAGE || err->code == TRIB_ERR_UNSUPPORTED;
     bool broken = err->code == TRIB_ERR_SHORT || err->code == TRIB_ERR_PROTOCOL || err->code == TRIB_ERR_LIMIT;
 
-    fflush(stdout);
+    tool_flush();
     if (opening)
         return tool_fail(play->tool, err, tool_hint(err));
     tool_line(play->tool, "%s over %s: %s%s", what, play->uri, err->message,

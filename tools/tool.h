@@ -71,6 +71,9 @@ bool tool_seconds(const struct tool *tool, const char *option, const char *text,
 /* "tributary: COMMAND: TEXT" on stderr, in one write, above a progress bar. */
 void tool_line(const struct tool *tool, const char *format, ...) TRIB_PRINTF(2, 3);
 
+/* Controls become spaces, and what is no UTF-8 question marks. */
+void tool_clean(char *text, size_t len);
+
 /* The line of an error: what, where and why from the library, and what to do about it. Returns TOOL_FAILED. */
 int tool_fail(const struct tool *tool, const struct trib_error *err, const char *hint);
 
@@ -79,6 +82,10 @@ const char *tool_hint(const struct trib_error *err);
 
 /* Against one of dialling `uri`, or of the channel to that peer. May write to buf. */
 const char *tool_hint_dial(const struct trib_error *err, const char *uri, char *buf, size_t len);
+
+/* fflush(stdout); why it failed first is kept for the end of the program. 0: it has not. */
+void tool_flush(void);
+int tool_flush_errno(void);
 
 /* ---- Channels ------------------------------------------------------------------------------------------------- */
 

@@ -16,7 +16,8 @@ static const struct candidate candidates[] = {
 };
 
 struct trial {
-    uint64_t reached; /* bytes of whole events; UINT64_MAX: all of the capture */
+    uint64_t reached; /* bytes of whole events; UINT64_MAX: all of the capture, and a session at least */
+    bool ran_out;     /* what follows is not wrong, but not whole */
     bool answer;      /* AUTH was "ok" or "err" */
 };
 
@@ -40,7 +41,6 @@ static int follow(struct trib_receiver *receiver, struct trib_reader *reader, co
                   struct trial *trial)
 {
     struct trib_event event;
-    uint64_t events = 0;
     int rc = TRIB_OK;
 
     while (rc == TRIB_OK) {
@@ -50,13 +50,13 @@ static int follow(struct trib_receiver *receiver, struct trib_reader *reader, co
         if (rc == TRIB_OK) {
             trial->reached = event.offset + event.length;
             trial->answer = trial->answer || (event.kind == TRIB_EVENT_AUTH && is_answer(event.bytes));
-            events++;
         }
         if (rc == TRIB_EOF && !trib_reader_finished(reader))
             rc = trib_receiver_next_session(receiver, NULL);
     }
-    if (rc == TRIB_EOF && events > 0)
+    if (rc == TRIB_EOF && trib_receiver_state(receiver) != TRIB_SESSION_START)
         trial->reached = UINT64_MAX;
+    trial->ran_out = rc == TRIB_EOF || rc == TRIB_ERR_SHORT;
     return rc == TRIB_ERR_NOMEM ? rc : TRIB_OK;
 }
 
@@ -86,18 +86,24 @@ static int try_candidate(struct trib_chunk *capture, const struct candidate *can
     return rc;
 }
 
+/* A capture that was cut says nothing wrong: between two that got equally far, it is the one that ran out. */
+static bool is_better(const struct trial *trial, const struct trial *best)
+{
+    return trial->reached > best->reached || (trial->reached == best->reached && trial->ran_out && !best->ran_out);
+}
+
 int trib_spark_guess(struct trib_chunk *capture, enum trib_side *ret_side, enum trib_handshake *ret_handshake,
                      struct trib_error *err)
 {
-    struct trial best = {0, false};
+    struct trial best = {0, false, false};
     size_t chosen = 0;
 
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]) && best.reached != UINT64_MAX; i++) {
-        struct trial trial = {0, false};
+        struct trial trial = {0, false, false};
         int rc = try_candidate(capture, &candidates[i], &trial, err);
         if (rc != TRIB_OK)
             return rc;
-        if (trial.reached > best.reached) {
+        if (is_better(&trial, &best)) {
             best = trial;
             chosen = i;
         }

@@ -139,8 +139,11 @@ TRIB_API struct trib_view trib_spark_init_command(const struct trib_spark_init *
  *   while ((rc = trib_receiver_next(receiver, &event, &err)) == TRIB_OK)
  *       print(&event);                     // event.offset, event.length, trib_event_name(event.kind)
  *
- * trib_spark_guess() tries: each direction with each handshake is parsed until one goes through to the end; where none does,
- * *ret_side and *ret_handshake are those that got farthest, so that a broken capture gives its error where it breaks. An engine's
+ * TRIB_EOF while trib_receiver_state() is TRIB_SESSION_START: the capture ends before its session does.
+ *
+ * trib_spark_guess() tries: each direction with each handshake is parsed until one goes through to the end of a session that is that of the
+ * capture; where none does, *ret_side and *ret_handshake are those that got farthest, of two the one that ran out of bytes and met no wrong
+ * ones, so that a broken capture gives its error where it breaks. An engine's
  * capture without a secret has TRIB_HANDSHAKE_PID. TRIB_ERR_NOMEM. */
 TRIB_API int trib_spark_guess(struct trib_chunk *capture, enum trib_side *ret_side, enum trib_handshake *ret_handshake,
                               struct trib_error *err);
