@@ -1,13 +1,40 @@
 #!/bin/sh
-# What a reviewer would otherwise say: length of files and functions, banned functions, comments, spaces. Prints each finding, exits 1 if any.
-#   build-aux/lint.sh [FILE...]     without files: every C source of the tree
+# What a reviewer would otherwise say: length of files and functions, banned functions, comments, spaces; and what shellcheck says of the scripts.
+# Prints each finding, exits 1 if any.
+#   build-aux/lint.sh [FILE...]     without files: every C source and every script of the tree
 set -u
 cd "$(dirname "$0")/.." || exit 99
 
+# scripts: those of the tree: what begins as one of sh, and what such ones source, which says so to shellcheck
+scripts() {
+    grep -lE '^(#!/bin/sh|# shellcheck shell=sh$)' quickstart .ci/run build-aux/deps build-aux/lint.sh build-aux/test-totals
+    find tests bench examples tools -type f ! -name '*.log' ! -name '*.trs' \( -name '*.sh' -o -perm -u+x \) \
+        -exec grep -lE '^(#!/bin/sh|# shellcheck shell=sh$)' {} + | sort
+}
+
 # Unquoted: one word for each file.
 # shellcheck disable=SC2046
-[ $# -gt 0 ] || set -- $(find include lib transports worker conformance tools tests examples bench -name '*.[ch]' 2>/dev/null | sort)
-[ $# -gt 0 ] || exit 0
+[ $# -gt 0 ] || set -- $(find include lib transports worker conformance tools tests examples bench -name '*.[ch]' 2>/dev/null | sort) $(scripts)
+
+# The sources stay in "$@". Of an "install" the variables are its caller's, tests/interop/deps.
+scripts=
+installs=
+for file in "$@"; do
+    shift
+    case $file in
+    *.[ch]) set -- "$@" "$file" ;;
+    */install) installs="$installs $file" ;;
+    *) scripts="$scripts $file" ;;
+    esac
+done
+failed=0
+if command -v shellcheck >/dev/null; then
+    # Unquoted: one word for each file.
+    # shellcheck disable=SC2086
+    { [ -z "$scripts" ] || shellcheck -f gcc -x $scripts || failed=1
+      [ -z "$installs" ] || shellcheck -f gcc -x -e SC2154 $installs || failed=1; }
+fi
+[ $# -gt 0 ] || exit $failed
 
 awk -v file_max=600 -v function_max=80 -v line_max=160 '
     function say(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; found = 1 }
@@ -58,4 +85,5 @@ awk -v file_max=600 -v function_max=80 -v line_max=160 '
     END {
         if (lines > file_max) { printf "%s: %d lines, at most %d: is it one duty?\n", last, lines, file_max; found = 1 }
         exit found
-    }' "$@"
+    }' "$@" || failed=1
+exit $failed

@@ -41,9 +41,10 @@ refuses 2 'not a number of seconds' serve unix:s --timeout soon
 page=$TRIB_SRC/doc/tributary.1
 for command in serve send call replay inspect conform demo; do
     runs 0 "$command" --help
-    for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' out); do
+    sed -n 's/^  --\([a-z-]*\).*/\1/p' out >options
+    while read -r option; do
         is "tributary(1) has --$option" grep -qE -- "^\.It Fl -$option( |\$)" "$page"
-    done
+    done <options
 done
 if man --warnings -l "$page" >out 2>err; then
     is 'tributary(1) is without warnings' [ ! -s err ]

@@ -10,7 +10,7 @@ capture=$vectors/c-map-in-arrow.uds-direct.engine-to-worker.bin
 
 # Arrow streams out of a captured session: its schema, its batch of three rows, the end of a stream.
 tail -c +4520 "$capture" | head -c 232 >schema
-tail -c +4752 "$capture" | head -c 216 >batch
+tail -c +4752 "$capture" | head -c 216 >./batch
 bytes '\377\377\377\377\0\0\0\0' >end
 cat schema batch end >one.arrows
 cat schema batch batch batch batch batch batch batch batch end >eight.arrows

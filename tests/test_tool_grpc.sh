@@ -186,7 +186,7 @@ end_server TERM
 # ---- conform ----
 
 for uri in grpc+unix:s $any; do
-    runs 0 conform $uri
+    runs 0 conform "$uri"
     is "conform $uri: a total at the end" sh -c "tail -n 1 out | grep -qE '[0-9]+ passed, 0 failed, [0-9]+ skipped$'"
 done
 is 'no socket is left by any' [ ! -e s ] && [ ! -e s.lock ]

@@ -1,8 +1,11 @@
 # What the scripts of tests/interop/ share: peers, servers, cases and their counts. Sourced: . "$TRIB_SRC/tests/interop/common.sh"
+# shellcheck shell=sh
 # Ends by finish, which prints "N passed, N failed, N skipped" (what build-aux/test-totals counts) and exits.
 set -u
 
 interop=$TRIB_SRC/tests/interop
+# Of those who source it:
+# shellcheck disable=SC2034
 peers=${TRIB_INTEROP:-$TRIB_SRC/.deps/interop} # each peer is installed in $peers/NAME
 our_server=$TRIB_BUILD/tests/interop/grpc/server
 our_client=$TRIB_BUILD/tests/interop/grpc/client
@@ -178,11 +181,13 @@ finish() {
 }
 
 # ---- The cases that our client knows (tests/interop/grpc/client.c), for every server ----
+# shellcheck disable=SC2034
 official_cases="empty_unary large_unary client_streaming server_streaming ping_pong empty_stream
     client_compressed_unary server_compressed_unary client_compressed_streaming server_compressed_streaming
     timeout_on_sleeping_server cancel_after_begin cancel_after_first_response status_code_and_message special_status_message
     custom_metadata unimplemented_method unimplemented_service"
 # Messages of 0 B, 1 B, 5 MiB and 64 MiB in each kind of call, and what is beyond the official ones.
+# shellcheck disable=SC2034
 more_cases="sizes_unary sizes_client_streaming sizes_server_streaming sizes_bidi streams_1000 deadline cancel_by_client cancel_by_server"
 
 # our_client_on URI CASE...: each case on its own connection
@@ -200,6 +205,8 @@ our_client_on() {
 
 # without LIST WORD...: the list without the words
 without() {
+    # Unquoted: one word for each case.
+    # shellcheck disable=SC2086
     list=" $(printf '%s ' $1)"
     shift
     for word in "$@"; do

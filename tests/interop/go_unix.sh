@@ -15,6 +15,7 @@ start abstract "$our_server" "grpc+unix:@tributary-interop-$$"
 peer_client_on "unix-abstract:tributary-interop-$$" "$server" "$peer client" large_unary sizes_bidi cancel_by_client
 
 # grpc-go compresses a call or does not: the case with one message of each kind is left out.
+# shellcheck disable=SC2086
 some_cases=$(printf '%s ' $official_cases | sed 's/server_compressed_streaming //')
 echo '-- our client, grpc-go server, a path'
 start peer "$peer" server "unix:$work/peer.sock"

@@ -25,6 +25,7 @@ fi
 
 echo "-- our client, grpc-java's server"
 # It does not look at the compression of requests, and compresses no streams (java_unix.sh has a server that does).
+# shellcheck disable=SC2086
 cases=$(printf '%s ' $official_cases | sed 's/client_compressed_\([a-z]*\)/client_compressed_\1_noprobe/g; s/server_compressed_streaming //')
 port=$(free_port)
 # shellcheck disable=SC2086

@@ -1,6 +1,8 @@
 # What the tests of the command `tributary` share: they source it, and end with `totals`.
+# shellcheck shell=sh
 
 tool=${TRIB_TOOL:-$TRIB_BUILD/tributary}
+# shellcheck disable=SC2034
 vectors=$TRIB_DATA/spark-4.3.0
 work=$(mktemp -d)
 server=
@@ -64,6 +66,7 @@ wait_server() {
     cat <&3 >log
     exec 3<&-
     wait "$server"
+    # shellcheck disable=SC2034
     ended=$?
     server=
 }
@@ -85,7 +88,8 @@ address() {
     esac
 }
 
-# bytes WORD...: octal escapes as bytes
+# bytes WORD...: octal escapes as bytes; the word is the format, which is what knows them
+# shellcheck disable=SC2059
 bytes() { printf "$@"; }
 
 # The last line of a test, and its exit code.
