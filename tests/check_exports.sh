@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the shared libraries export, what their maps name, and what the public headers declare with TRIB_API are the same names.
+# What the shared libraries export, what their maps name, and what the public headers declare with TRIB_API are the same names; and no library of
+# the system comes into a process twice.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -34,6 +35,9 @@ for library in tributary tributary-worker; do
     cat "$work/$library.map" >>"$work/maps"
     shared=$TRIB_BUILD/.libs/lib$library.so
     [ -e "$shared" ] || continue
+    readelf -d "$shared" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' >"$work/$library.needed"
+    # libevent is libevent_core and libevent_extra once more.
+    ! grep '^libevent-' "$work/$library.needed" || { echo "FAIL: lib$library.so needs a second libevent"; failed=1; }
     nm -D --defined-only "$shared" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort >"$work/$library.exported"
     same "lib$library.so" "$work/$library.exported" "its map" "$work/$library.map"
 done

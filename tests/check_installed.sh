@@ -14,6 +14,9 @@ die() { printf 'installcheck: %s\n' "$*" >&2; exit 1; }
 # flags OPTION...: pkg-config for both libraries and the event loop that callers bring, with DESTDIR before the prefix
 flags() { pkg-config --define-variable=prefix="$destdir$prefix" "$@" libtributary-worker libtributary libevent_core; }
 
+# libevent is libevent_core once more: a program would have two.
+case " $(flags --libs) $(flags --static --libs) " in *' -levent '*) die 'pkg-config gives two libevents' ;; esac
+
 kinds=
 [ ! -e "$destdir$libdir/libtributary.so" ] || kinds=shared
 [ ! -e "$destdir$libdir/libtributary.a" ] || kinds="$kinds static"
