@@ -70,6 +70,8 @@ TRIB_API const struct trib_transport *const *trib_transports(void);
 TRIB_API struct trib_reader *trib_channel_reader(struct trib_channel *channel);
 TRIB_API struct trib_writer *trib_channel_writer(struct trib_channel *channel);
 
+/* The name in the table that the channel was made with, such as "unix"; of a channel around another one, the wrapper's. Owned by the transport:
+ * the static string of a built-in one; of one that was loaded, until it is unloaded. Any thread. */
 TRIB_API const char *trib_channel_name(const struct trib_channel *channel);
 
 /* Ends both directions; sticks; any blocked call on this channel returns TRIB_ERR_CANCELLED at once. Any thread, as long as the

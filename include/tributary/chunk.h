@@ -56,6 +56,7 @@ TRIB_API int trib_chunk_map(const char *path, struct trib_chunk **ret_chunk, str
 TRIB_API struct trib_chunk *trib_chunk_ref(struct trib_chunk *chunk);
 TRIB_API struct trib_chunk *trib_chunk_unref(struct trib_chunk *chunk);
 
+/* Its first byte, and how many there are. The bytes last as long as the caller's reference. Any thread. */
 TRIB_API const uint8_t *trib_chunk_data(const struct trib_chunk *chunk);
 TRIB_API size_t trib_chunk_len(const struct trib_chunk *chunk);
 
@@ -101,6 +102,7 @@ TRIB_API int trib_budget_new(size_t high, size_t limit, struct trib_budget **ret
 TRIB_API struct trib_budget *trib_budget_ref(struct trib_budget *budget);
 TRIB_API struct trib_budget *trib_budget_unref(struct trib_budget *budget);
 
+/* What it was made with, and what it counts. Any thread. */
 TRIB_API size_t trib_budget_high(const struct trib_budget *budget);
 TRIB_API size_t trib_budget_limit(const struct trib_budget *budget);
 TRIB_API size_t trib_budget_held(const struct trib_budget *budget); /* now; any thread */

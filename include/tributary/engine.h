@@ -22,8 +22,10 @@ TRIB_API int trib_engine_connect(const char *uri, const struct trib_channel_opti
 /* Executions go on; the connection closes with the last of them. NULL is allowed. */
 TRIB_API void trib_engine_free(struct trib_engine *engine);
 
-/* Heartbeat: fn(arg) runs with each of the worker's metrics, inside the call; NULL: none. */
+/* Told of one metric of a worker. The views end when it returns; it must not call the engine. */
 typedef void trib_engine_metric_fn(void *arg, struct trib_view name, struct trib_view value);
+
+/* Heartbeat: fn(arg) runs with each of the worker's metrics, inside the call, on its thread; NULL: none. */
 TRIB_API int trib_engine_heartbeat(struct trib_engine *engine, int64_t deadline, trib_engine_metric_fn *fn, void *arg, struct trib_error *err);
 
 /* ShutdownRequest; reason may be NULL. *ret_settled (may be NULL): sessions_settled. */
@@ -36,12 +38,14 @@ TRIB_API int trib_engine_shutdown(struct trib_engine *engine, bool cancel_sessio
  * against the order of the protocol: that is the worker's to do. */
 struct trib_execution;
 
+/* Begins the stream, whose headers leave with what is written or waited for first. The execution is the caller's, until trib_execution_free(), and
+ * may outlive the engine. TRIB_ERR_CLOSED: the connection has gone, or the worker takes no new streams. TRIB_ERR_NOMEM: nothing was begun. Any thread. */
 TRIB_API int trib_execution_new(struct trib_engine *engine, struct trib_execution **ret_execution, struct trib_error *err);
 
 /* Resets the stream unless it has ended; frees. NULL is allowed. */
 TRIB_API void trib_execution_free(struct trib_execution *execution);
 
-/* For its reader's cancel, deadlines and stats; leave reading and writing to the calls below. */
+/* The execution's own, and ends with it. For its reader's cancel, deadlines and stats; leave reading and writing to the calls below. */
 TRIB_API struct trib_channel *trib_execution_channel(struct trib_execution *execution);
 
 /* Of all calls from now on, reading and writing; TRIB_FOREVER at the start. Not while another thread is inside one. */
@@ -50,13 +54,28 @@ TRIB_API void trib_execution_set_deadline(struct trib_execution *execution, int6
 /* Any thread: resets the stream (RST_STREAM), which is how a transport fails; calls return TRIB_ERR_CANCELLED. */
 TRIB_API void trib_execution_reset(struct trib_execution *execution);
 
-TRIB_API int trib_execution_init(struct trib_execution *execution, const struct trib_udf_init *init, struct trib_error *err);
-TRIB_API int trib_execution_chunk(struct trib_execution *execution, struct trib_view bytes, bool last, struct trib_error *err);
-TRIB_API int trib_execution_data(struct trib_execution *execution, struct trib_view bytes, struct trib_error *err);
-TRIB_API int trib_execution_finish(struct trib_execution *execution, struct trib_error *err);
-TRIB_API int trib_execution_cancel(struct trib_execution *execution, const char *reason, struct trib_error *err); /* reason may be NULL */
+/* ---- Writing. TRIB_ERR_NOMEM, TRIB_ERR_LIMIT: nothing was written, the execution is as before. TRIB_ERR_TIMEOUT, TRIB_AGAIN: a part may have been
+ * sent. After these and any other error (TRIB_ERR_CLOSED, _FAILED, _CANCELLED, _IO: the stream has ended) nothing more can be written: read
+ * what the worker said of it, and free. */
 
-/* One message, whatever it is: the bytes of a UdfRequest. For tests of workers. */
+/* Init. Copied, with all that *init points to, before the call returns: nothing of it is kept. `size` of *init must be set; what it does not reach is
+ * not sent. */
+TRIB_API int trib_execution_init(struct trib_execution *execution, const struct trib_udf_init *init, struct trib_error *err);
+
+/* One part of a payload that Init announced by is_chunking_payload; last: none follows. The bytes are copied before the call returns. */
+TRIB_API int trib_execution_chunk(struct trib_execution *execution, struct trib_view bytes, bool last, struct trib_error *err);
+
+/* One DataRequest. The bytes are not copied where the view has a holder: that gets a reference, until they are sent, and must not change until then;
+ * the caller keeps its own. A view without a holder is copied before the call returns. TRIB_ERR_LIMIT: a message of more than INT32_MAX bytes. */
+TRIB_API int trib_execution_data(struct trib_execution *execution, struct trib_view bytes, struct trib_error *err);
+
+/* Finish: no data follows. The worker's answers are still to be read, up to a terminator. */
+TRIB_API int trib_execution_finish(struct trib_execution *execution, struct trib_error *err);
+
+/* Cancel, in the place of Finish or after it. reason may be NULL, and is copied before the call returns. The worker's answers are still to be read. */
+TRIB_API int trib_execution_cancel(struct trib_execution *execution, const char *reason, struct trib_error *err);
+
+/* One message, whatever it is: the bytes of a UdfRequest, kept as those of trib_execution_data() are. For tests of workers. */
 TRIB_API int trib_execution_raw(struct trib_execution *execution, struct trib_view message, struct trib_error *err);
 
 /* Half-closes. An engine does that after the terminator. */

@@ -64,9 +64,10 @@ struct trib_grpc_entry {
  * Lives as long as its channel. Used by the threads of the channel's reader and writer. */
 struct trib_grpc_call;
 
+/* The channel of a call; the call ends with it. A client's call is freed by freeing this, a server's by its handler. */
 TRIB_API struct trib_channel *trib_grpc_call_channel(struct trib_grpc_call *call);
 
-/* "/pkg.Service/Method" */
+/* "/pkg.Service/Method". Lasts as long as the call. */
 TRIB_API const char *trib_grpc_call_path(const struct trib_grpc_call *call);
 
 /* When the call ends by itself; TRIB_FOREVER: never. */

@@ -180,6 +180,8 @@ struct trib_receiver;
 TRIB_API int trib_receiver_new(const struct trib_dialect *dialect, struct trib_reader *reader, enum trib_side from,
                                const struct trib_message_options *options, struct trib_receiver **ret_receiver,
                                struct trib_error *err);
+
+/* What the last event lent ends; the reader stays. NULL is allowed. */
 TRIB_API void trib_receiver_free(struct trib_receiver *receiver);
 
 /* The next event.
@@ -194,14 +196,19 @@ TRIB_API int trib_receiver_next(struct trib_receiver *receiver, struct trib_even
 /* Goes back to the start, for the next session on the same connection (without handshake). TRIB_ERR_USAGE: this one is not over. */
 TRIB_API int trib_receiver_next_session(struct trib_receiver *receiver, struct trib_error *err);
 
+/* Where the session is: as the last event that was returned left it; TRIB_SESSION_START at the start and after trib_receiver_next_session().
+ * The receiver's thread. */
 TRIB_API enum trib_session_state trib_receiver_state(const struct trib_receiver *receiver);
 
 /* ---- Sender ----------------------------------------------------------------------------------------------------
  * One thread at a time: the writer's. Nothing is flushed: trib_writer_flush() says when. */
 struct trib_sender;
 
+/* `writer` stays the caller's and must outlive the sender. options may be NULL. TRIB_ERR_USAGE: as trib_receiver_new(). */
 TRIB_API int trib_sender_new(const struct trib_dialect *dialect, struct trib_writer *writer, enum trib_side from,
                              const struct trib_message_options *options, struct trib_sender **ret_sender, struct trib_error *err);
+
+/* What was put stays with the writer, which sends it. NULL is allowed. */
 TRIB_API void trib_sender_free(struct trib_sender *sender);
 
 /* Writes one event. TRIB_ERR_PROTOCOL: it may not come here; nothing was written. TRIB_AGAIN, TRIB_ERR_TIMEOUT, TRIB_ERR_NOMEM: a

@@ -20,12 +20,13 @@ TRIB_API struct trib_queue *trib_queue_unref(struct trib_queue *queue);
 
 /* ---- Producer ---- */
 
+#define TRIB_QUEUE_MORE 0x100u /* a flag of trib_queue_push() */
+
 /* Appends the bytes of *view, which must have a holder, and on TRIB_OK moves the caller's reference into the queue. flags:
  * TRIB_RECV_MARK, and TRIB_QUEUE_MORE: do not wake the consumer yet, another push follows at once. Waits while the budget is
  * full; a view is always taken where nothing is held. TRIB_AGAIN, TRIB_ERR_TIMEOUT, TRIB_ERR_NOMEM: not taken. TRIB_ERR_CLOSED:
  * the consumer has gone. TRIB_ERR_CANCELLED.
  * TRIB_ERR_LIMIT: the view alone is larger than the hard limit. TRIB_ERR_USAGE: after finish. */
-#define TRIB_QUEUE_MORE 0x100u
 TRIB_API int trib_queue_push(struct trib_queue *queue, struct trib_view *view /* takes */, unsigned flags, int64_t deadline,
                              struct trib_error *err);
 

@@ -183,6 +183,7 @@ struct trib_reader_stats {
     size_t peak_held;
 };
 
+/* Since the start, as far as ret_stats->size reaches. The consumer's thread. */
 TRIB_API void trib_reader_stats(const struct trib_reader *reader, struct trib_reader_stats *ret_stats);
 
 TRIB_END_DECLS

@@ -40,6 +40,8 @@ enum trib_spark_layout {
     TRIB_SPARK_LAYOUT_UDFS = 2,
     TRIB_SPARK_LAYOUT_TABLE = 3
 };
+
+/* The layout of an eval type by its number alone, whether one of that number has a name or not; TRIB_SPARK_LAYOUT_NONE outside the ranges. */
 TRIB_API enum trib_spark_layout trib_spark_eval_layout(int32_t eval_type);
 
 /* ---- The init message ------------------------------------------------------------------------------------------

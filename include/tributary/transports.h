@@ -35,6 +35,8 @@ TRIB_API int trib_unix_listener_fd(int fd, const struct trib_channel_options *op
  * credentials (this process). The budget of a direction is that of the receiving side's options. */
 TRIB_API extern const struct trib_transport trib_transport_chunk;
 
+/* Two connected channels, without a listener. Each is the caller's, and freed by itself, before or after the other one. options, which may be NULL,
+ * are those of both. */
 TRIB_API int trib_chunk_pair(const struct trib_channel_options *options, struct trib_channel **ret_a, struct trib_channel **ret_b,
                              struct trib_error *err);
 
@@ -43,6 +45,8 @@ TRIB_API int trib_chunk_pair(const struct trib_channel_options *options, struct 
  * 65536 bytes". sink runs on the calling thread, from both directions at once. On TRIB_OK the inner channel is the wrapper's; on
  * failure it stays the caller's. Capabilities are those of the inner channel. */
 typedef void trib_trace_fn(void *arg, const char *line);
+
+/* Makes it. The sink and its argument must last as long as the channel. Reader and writer of the inner channel are not used any more. */
 TRIB_API int trib_trace(struct trib_channel *inner /* takes */, trib_trace_fn *sink, void *arg,
                         const struct trib_channel_options *options, struct trib_channel **ret_channel, struct trib_error *err);
 

@@ -27,6 +27,7 @@ TRIB_API int trib_writer_view(struct trib_writer *writer, struct trib_view view,
 /* References the chunk, takes the caller's reference over. */
 TRIB_API int trib_writer_chunk(struct trib_writer *writer, struct trib_chunk *chunk /* takes */, struct trib_error *err);
 
+/* Integers, copied. Whole or not at all. */
 TRIB_API int trib_writer_u8(struct trib_writer *writer, uint8_t value, struct trib_error *err);
 TRIB_API int trib_writer_be16(struct trib_writer *writer, uint16_t value, struct trib_error *err);
 TRIB_API int trib_writer_be32(struct trib_writer *writer, uint32_t value, struct trib_error *err);
@@ -80,7 +81,7 @@ TRIB_API uint64_t trib_writer_position(const struct trib_writer *writer);
 TRIB_API size_t trib_writer_pending(const struct trib_writer *writer);
 
 struct trib_writer_stats {
-    size_t size;
+    size_t size;           /* set it before the call */
     uint64_t bytes;        /* written */
     uint64_t pieces;       /* spans handed to the channel */
     uint64_t sends;        /* calls of the channel's send */
@@ -91,6 +92,7 @@ struct trib_writer_stats {
     int64_t blocked_ns;    /* time spent in send and finish */
 };
 
+/* Since the start, as far as ret_stats->size reaches. The writer's thread. */
 TRIB_API void trib_writer_stats(const struct trib_writer *writer, struct trib_writer_stats *ret_stats);
 
 TRIB_END_DECLS
