@@ -3,6 +3,7 @@
 #include "tests/support/grpc_raw.h"
 
 #include <tributary/channel.h>
+#include <tributary/grpc.h>
 #include <tributary/reader.h>
 #include <tributary/writer.h>
 
@@ -173,6 +174,21 @@ START_TEST(test_idle)
 }
 END_TEST
 
+static const char *const no_places[] = { "", "nonsense", "unix:@x", "grpc+tcp:example.org:80", "grpc+unix:", "grpc+unix:@x?mode=9" };
+
+/* An address of a server that is none closes nothing: the balance counts descriptors, 0 among them. */
+START_TEST(test_no_place)
+{
+    struct trib_grpc_server *server;
+    const char *address = NULL;
+
+    ck_assert_int_eq(trib_grpc_server_new(base, NULL, &server, &err), TRIB_OK);
+    ck_assert_int_eq(trib_grpc_server_listen(server, no_places[_i], &address, &err), TRIB_ERR_USAGE);
+    ck_assert_ptr_null(address);
+    trib_grpc_server_free(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gRPC listeners");
@@ -186,6 +202,7 @@ int main(void)
     tcase_add_test(tcase, test_request_in_parts);
     tcase_add_test(tcase, test_many_at_once);
     tcase_add_test(tcase, test_idle);
+    tcase_add_loop_test(tcase, test_no_place, 0, sizeof(no_places) / sizeof(no_places[0]));
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -327,13 +327,16 @@ int trib_grpc_server_listen(struct trib_grpc_server *server, const char *text, c
     struct port *port = trib_alloc(sizeof(*port));
     struct trib_uri *uri = NULL;
     const char *method;
-    int rc = port != NULL ? trib_uri_parse(text, &uri, err) : trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", text);
+    int rc;
 
+    if (port == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "listen at %s: no memory", text);
+    port->bound = (struct tribi_grpc_bound)TRIBI_GRPC_UNBOUND; /* first: port_free() closes what is not -1 */
+    rc = trib_uri_parse(text, &uri, err);
     if (rc == TRIB_OK) {
         bool local = strcmp(trib_uri_scheme(uri), "grpc+unix") == 0;
 
         port->server = server;
-        port->bound = (struct tribi_grpc_bound)TRIBI_GRPC_UNBOUND;
         port->ops = local ? &tribi_grpc_unix_ops : &tribi_grpc_tcp_ops;
         if (!local && strcmp(trib_uri_scheme(uri), "grpc+tcp") != 0)
             rc = trib_error_set(err, TRIB_ERR_USAGE, 0, "listen at %s: the scheme is neither grpc+unix nor grpc+tcp", text);
@@ -348,8 +351,7 @@ int trib_grpc_server_listen(struct trib_grpc_server *server, const char *text, c
     }
     trib_uri_free(uri);
     if (rc != TRIB_OK) {
-        if (port != NULL)
-            port_free(port);
+        port_free(port);
         return rc;
     }
     port->next = server->ports;
