@@ -28,6 +28,12 @@ for file in "$@"; do
     esac
 done
 failed=0
+for file in "$@"; do
+    case $file in
+    tests/test_*.c)
+        grep -qE 'balance_(setup|compare)|conformance_check\.h' "$file" || { echo "$file: does not look whether its tests give back what they take: balance_setup()"; failed=1; } ;;
+    esac
+done
 if command -v shellcheck >/dev/null; then
     # Unquoted: one word for each file.
     # shellcheck disable=SC2086

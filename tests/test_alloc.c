@@ -1,4 +1,5 @@
 /* The process's allocator: replaced, restored, of every past size. */
+#include "tests/support/balance.h"
 #include "tests/support/fail_alloc.h"
 
 #include <tributary/alloc.h>
@@ -169,6 +170,7 @@ static Suite *alloc_suite(void)
     Suite *suite = suite_create("alloc");
     TCase *tcase = tcase_create("alloc");
 
+    tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_default_is_zeroed);
     tcase_add_test(tcase, test_zero_bytes_are_not_a_failure);

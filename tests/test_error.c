@@ -1,6 +1,7 @@
 /* Error structs: codes have names, texts are one line and never too long. */
 #include <tributary/error.h>
 
+#include "tests/support/balance.h"
 #include "tests/support/feed.h"
 
 #include <check.h>
@@ -140,6 +141,7 @@ static Suite *suite(void)
     Suite *s = suite_create("error");
     TCase *tc = tcase_create("error");
 
+    tcase_add_checked_fixture(tc, balance_setup, balance_teardown);
     tcase_add_loop_test(tc, code_name, 0, (int)(sizeof(names) / sizeof(names[0])));
     tcase_add_test(tc, set_fills_all);
     tcase_add_test(tc, set_appends_errno);

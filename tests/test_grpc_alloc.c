@@ -1,5 +1,6 @@
 /* A server and its client in one thread, with each allocation failing in turn: a call then fails, or ends as if its peer had gone; nothing
  * hangs, nothing stays behind. */
+#include "tests/support/balance.h"
 #include "tests/support/fail_alloc.h"
 
 #include <tributary/grpc_services.h>
@@ -178,6 +179,7 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_loop_test(tcase, test_every_allocation, 0, 5);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -1,4 +1,5 @@
 /* The words of gRPC: statuses, percent-encoding, base64, timeouts, metadata. */
+#include "tests/support/balance.h"
 #include "transports/grpc/wire-internal.h"
 
 #include <check.h>
@@ -188,6 +189,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_loop_test(tcase, test_percent, 0, COUNT(percents));
     tcase_add_loop_test(tcase, test_percent_broken, 0, COUNT(broken));
     tcase_add_test(tcase, test_base64);

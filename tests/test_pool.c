@@ -2,6 +2,7 @@
 #include <tributary/chunk.h>
 
 #include "lib/chunk-internal.h"
+#include "tests/support/balance.h"
 #include "tests/support/feed.h"
 
 #include <check.h>
@@ -295,6 +296,7 @@ static Suite *suite(void)
     Suite *s = suite_create("pool");
     TCase *tc = tcase_create("pool");
 
+    tcase_add_checked_fixture(tc, balance_setup, balance_teardown);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, classes);

@@ -1,4 +1,5 @@
 /* The policy of read-ahead by itself: windows, predictions, big wants. */
+#include "tests/support/balance.h"
 #include "transports/readahead-internal.h"
 
 #include <check.h>
@@ -167,6 +168,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_test(tcase, test_window_grows_while_filled);
     tcase_add_test(tcase, test_window_stays_while_not_filled);
     tcase_add_loop_test(tcase, test_big_wants_are_exact, 0, COUNT(big_wants));

@@ -1,6 +1,8 @@
 /* The session's state machine: every message in every state. */
 #include <tributary/message.h>
 
+#include "tests/support/balance.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +85,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_loop_test(tcase, test_cell, 0, sizeof(cells) / sizeof(cells[0]));
     tcase_add_test(tcase, test_each_cell_is_tested);
     tcase_add_test(tcase, test_numbers_that_are_none);

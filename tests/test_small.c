@@ -2,6 +2,8 @@
 #include <tributary/alloc.h>
 #include <tributary/chunk.h>
 
+#include "tests/support/balance.h"
+
 #include <check.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -97,6 +99,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    tcase_add_checked_fixture(tcase, balance_setup, balance_teardown);
     tcase_add_test(tcase, test_used_again);
     tcase_add_test(tcase, test_many_at_once);
     tcase_add_test(tcase, test_other_thread);

@@ -235,8 +235,6 @@ START_TEST(test_strangers)
     int status;
     pid_t child;
 
-    if (geteuid() != 0)
-        return; /* only root can be somebody else */
     options.any_user = strangers[_i].here;
     ck_assert_int_eq(chmod(folder, 0755), 0);
     snprintf(text, sizeof(text), "%s?mode=0666", uri);
@@ -529,6 +527,15 @@ START_TEST(test_adopted_descriptor)
 }
 END_TEST
 
+/* Only root can be somebody else. What is said of a case here is counted by build-aux/test-totals. */
+static void add_strangers(TCase *tcase)
+{
+    if (geteuid() == 0)
+        tcase_add_loop_test(tcase, test_strangers, 0, COUNT(strangers));
+    for (size_t i = 0; i < COUNT(strangers) && geteuid() != 0; i++)
+        printf("skip  strangers, %zu: only root can be somebody else\n", i);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("unix");
@@ -544,7 +551,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_refused_addresses, 0, COUNT(refused));
     tcase_add_test(tcase, test_abstract_in_use);
     tcase_add_test(tcase, test_activated_descriptor);
-    tcase_add_loop_test(tcase, test_strangers, 0, COUNT(strangers));
+    add_strangers(tcase);
     tcase_add_test(tcase, test_accept_deadlines);
     tcase_add_test(tcase, test_cancel_accept);
     tcase_add_test(tcase, test_accept_outlasts_emfile);
