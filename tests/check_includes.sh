@@ -1,5 +1,6 @@
 #!/bin/sh
-# The include rule: tools -> worker -> public headers of lib <- transports; lib/ names no transport and holds no descriptor.
+# The include rule: tools -> worker -> public headers of lib <- transports; lib/ names no transport and holds no descriptor, messages know no channel.
+# doc/architecture.md says it in words.
 set -u
 cd "$TRIB_SRC" || exit 99
 failed=0
@@ -40,7 +41,23 @@ check_folder tools 'conformance/' 'tools/ includes itself, the conformance suite
 check_folder examples '$^' 'examples/ include public headers only'
 
 refuse 'lib/ and transports/ know nothing of messages and Arrow' '#[[:space:]]*include.*(message|spark|udf|worker|nanoarrow)' \
-    lib/*.[ch] transports/*.[ch]
+    lib/*.[ch] transports/*.[ch] transports/grpc/*.[ch]
+
+# The messages: worker/ without the worker and the engine of Spark's gRPC protocol.
+messages=$(find worker -name '*.[ch]' ! -name 'worker*' ! -name 'udf_*' ! -name 'engine.c')
+[ "$(printf '%s\n' "$messages" | wc -l)" -gt 20 ] || { echo 'check_includes: where are the messages?' >&2; exit 99; }
+# Unquoted: one word for each file.
+# shellcheck disable=SC2086
+refuse 'messages know no channel and no transport' '<tributary/(channel|transports?|fd|grpc|grpc_services|engine|worker)\.h>|"(udf_|worker-)' $messages
+# shellcheck disable=SC2086
+refuse 'messages hold no descriptor' '<(sys/(socket|un|uio|epoll|eventfd|ioctl|stat)|fcntl|poll|netinet/.*)\.h>' $messages
+refuse 'worker/ names no transport but gRPC' '<tributary/(fd|transports)\.h>|trib_(unix|fd|trace)_|trib_transport_' worker/*.[ch]
+refuse 'only worker/worker.c has system headers for descriptors, for its pipe' '<(sys/(socket|un|uio|epoll|eventfd|ioctl|stat)|poll|netinet/.*)\.h>' \
+    worker/*.[ch]
+# Unquoted: one word for each file.
+# shellcheck disable=SC2046
+refuse 'the libraries start no thread but those of UDFs' '(pthread|thrd)_create *\(' \
+    lib/*.c transports/*.c transports/grpc/*.c $(find worker -name '*.c' ! -name udf_thread.c)
 refuse 'lib/ names no transport' '<tributary/(fd|transports)\.h>|trib_(unix|fd|trace)_|trib_transport_|"(unix|chunk|fd|trace|grpc)"' \
     lib/*.[ch]
 refuse 'lib/ has no system header for descriptors' '<(sys/(socket|un|uio|epoll|eventfd|ioctl|stat)|fcntl|poll|netinet/.*)\.h>' lib/*.[ch]
