@@ -14,9 +14,8 @@ echo '-- grpc-go client, our server, an abstract name'
 start abstract "$our_server" "grpc+unix:@tributary-interop-$$"
 peer_client_on "unix-abstract:tributary-interop-$$" "$server" "$peer client" large_unary sizes_bidi cancel_by_client
 
-# grpc-go compresses a call or does not: the case with one message of each kind is left out.
-# shellcheck disable=SC2086
-some_cases=$(printf '%s ' $official_cases | sed 's/server_compressed_streaming //')
+leave_out 'our client to grpc-go' 'its server compresses all messages of a call or none' server_compressed_streaming
+some_cases=$(without "$official_cases" server_compressed_streaming)
 echo '-- our client, grpc-go server, a path'
 start peer "$peer" server "unix:$work/peer.sock"
 # shellcheck disable=SC2086
