@@ -210,6 +210,7 @@ START_TEST(test_long_header)
             if (frame.type == 8 && frame.stream == 1)
                 window += (size_t)frame.payload[1] << 16 | (size_t)frame.payload[2] << 8 | frame.payload[3];
         }
+        window = window < 65535 ? window : 65535; /* more would fill the socket, which nobody reads meanwhile */
         n = 9 + ((size_t)grpc_raw.data[at + 1] << 8 | grpc_raw.data[at + 2]);
         ck_assert(grpc_raw_write(fd, grpc_raw.data + at, n));
         window -= n - 9;
