@@ -177,6 +177,7 @@ static void drain(int fd)
 static void conn_free(struct tribi_grpc_conn *conn)
 {
     if (!conn->lost && !conn->out_broken) {
+        conn->writable_added = false; /* the socket may have room by now, and nobody comes to tell */
         tribi_grpc_conn_goaway(conn, NGHTTP2_NO_ERROR);
         tribi_grpc_flush(conn);
     }
