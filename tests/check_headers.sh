@@ -28,7 +28,7 @@ undocumented() {
         comment { words = words || /[A-Za-z]/; if (/\*\//) { comment = 0; said = words } next }
         declaration { if (!/;/) next; declaration = 0; if (!/;.*\/\*/) complain(bare); next }
         /^\/\*/ { words = !/^\/\* ----/; said = words; comment = !/\*\//; next }
-        /^#define TRIB_API/ { next }
+        /^#define TRIB_API|^typedef .*;$/ { next }
         /TRIB_API/ {
             bare = said ? "" : FILENAME ":" FNR ": " $0
             if (!/;/) declaration = 1
