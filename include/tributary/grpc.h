@@ -186,11 +186,12 @@ TRIB_API int trib_grpc_server_handle(struct trib_grpc_server *server, const char
  * when the last call has ended. */
 TRIB_API void trib_grpc_server_drain(struct trib_grpc_server *server, trib_ready_fn *fn, void *arg);
 
-/* Runs fn(arg) on the thread of the base for each connection that was lost by its peer's fault: what it sent is no HTTP/2, or breaks it
- * (TRIB_ERR_PROTOCOL), or did not come in time (TRIB_ERR_TIMEOUT); and for one that memory was lacking for. Calls on it hear of it besides; for most
- * such peers there are none. pid, uid and gid of *peer are -1 where they are unknown. Both arguments last as long as the call. NULL as fn, the
- * default: nobody is told. On the thread of the base; fn must not free the server. */
+/* Told of a connection that was lost by its peer's fault: what it sent is no HTTP/2, or breaks it (TRIB_ERR_PROTOCOL), or did not come in time
+ * (TRIB_ERR_TIMEOUT); and of one that memory was lacking for. Calls on it hear of it besides; for most such peers there are none. pid, uid and gid of
+ * *peer are -1 where they are unknown. Both arguments last as long as the call. Runs on the thread of the base, and must not free the server. */
 typedef void trib_grpc_report_fn(void *arg, const struct trib_peer *peer, const struct trib_error *err);
+
+/* Who is told from now on; arg must last as long. NULL as fn, the default: nobody. On the thread of the base. */
 TRIB_API void trib_grpc_server_set_report(struct trib_grpc_server *server, trib_grpc_report_fn *fn, void *arg);
 
 /* How many calls are under way. */
