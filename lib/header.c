@@ -134,16 +134,23 @@ static struct tribi_magazine *hand_in(struct tribi_magazine *magazine)
     return empty;
 }
 
+/* From malloc() with or without a magazine: a thread that has none may let go of what another one took from its own. */
+static struct trib_chunk *new_header(void)
+{
+    return tribi_alloc_replaced ? tribi_alloc_raw(sizeof(struct trib_chunk))
+                                : aligned_alloc(LINE, (sizeof(struct trib_chunk) + LINE - 1) / LINE * LINE);
+}
+
 struct trib_chunk *tribi_header_get_slowly(void)
 {
     struct tribi_magazine *magazine = my_magazine();
 
     if (magazine == NULL)
-        return tribi_alloc_raw(sizeof(struct trib_chunk));
+        return new_header();
     if (magazine->count == 0)
         magazine = refill(magazine);
     if (magazine->count == 0)
-        return aligned_alloc(LINE, (sizeof(struct trib_chunk) + LINE - 1) / LINE * LINE);
+        return new_header();
     if (magazine->count >= TRIBI_MAGAZINE_AHEAD)
         tribi_fetch_to_write(magazine->headers[magazine->count - TRIBI_MAGAZINE_AHEAD]);
     return magazine->headers[--magazine->count];
@@ -153,8 +160,12 @@ void tribi_header_put_slowly(struct trib_chunk *header)
 {
     struct tribi_magazine *magazine = my_magazine();
 
-    if (magazine == NULL) {
+    if (magazine == NULL && tribi_alloc_replaced) {
         trib_free(header);
+        return;
+    }
+    if (magazine == NULL) {
+        free(header);
         return;
     }
     if (magazine->count == TRIBI_MAGAZINE)
