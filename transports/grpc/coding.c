@@ -151,8 +151,9 @@ static int make_room(struct trib_grpc_call *stream, const struct trib_want *want
 static enum outcome run_into(struct trib_grpc_call *stream, uint8_t *at, size_t room)
 {
     struct tribi_grpc_inflate *zip = stream->in.inflate;
-    uint64_t left = stream->conn->options.limit - zip->total + 1;
+    uint64_t left = stream->conn->options.limit - zip->total;
 
+    left += left < UINT64_MAX; /* one byte more tells that it is too many */
     room = room < OUTPUT ? room : OUTPUT; /* others wait for the lock */
     zip->z.next_out = at;
     zip->z.avail_out = (uInt)(room < left ? room : left);
