@@ -355,6 +355,37 @@ START_TEST(test_window_grows)
 }
 END_TEST
 
+/* What one stream was found to need is offered to the next ones, and is no reason to offer them more: they have used nothing of it. */
+START_TEST(test_idle_streams_raise_nothing)
+{
+    const size_t len = 16379;
+    uint8_t *bytes = message(len);
+    int64_t most;
+
+    balance_setup();
+    start((size_t)64 << 20, 0, 0);
+    meet();
+    begin(1, "/test/Drop");
+    while (peer.credit[1] < 1 << 20) {
+        while (peer.credit[1] >= (int64_t)len + 5)
+            send_data(1, bytes, len + 5);
+        next();
+    }
+    barrier();
+    barrier();
+    most = peer.credit[1];
+    for (uint32_t id = 3; id < 2 * STREAMS; id += 2) {
+        begin(id, "/test/Drop");
+        barrier();
+        barrier();
+        ck_assert_msg(peer.credit[id] <= 2 * most, "stream %u may send %lld bytes, the one that is used %lld", id, (long long)peer.credit[id], (long long)most);
+        ck_assert_int_eq(peer.credit[id], peer.credit[3]);
+    }
+    free(bytes);
+    part();
+}
+END_TEST
+
 /* A handler that never reads: what may be sent to it is the first window, whatever the budget. */
 START_TEST(test_deaf_handler)
 {
@@ -465,6 +496,7 @@ int main(void)
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, test_release_gives_back);
     tcase_add_test(tcase, test_window_grows);
+    tcase_add_test(tcase, test_idle_streams_raise_nothing);
     tcase_add_loop_test(tcase, test_deaf_handler, 0, 2);
     tcase_add_test(tcase, test_bound_on_the_sum);
     tcase_add_test(tcase, test_initial_window_changes);

@@ -181,6 +181,7 @@ struct trib_grpc_call {
     bool reads;                   /* somebody does: the window is given back */
     size_t extra;                 /* that the window is open beyond the first one */
     size_t open, since;           /* how far it was open at the last look, and what came since */
+    size_t top;                   /* how far the last grant opened it */
     struct trib_grpc_call *next, **link; /* of the connection */
     struct tribi_grpc_side sides[TRIBI_GRPC_SIDES];        /* by enum trib_direction */
     struct tribi_grpc_in in;

@@ -169,10 +169,10 @@ static void grant(struct trib_grpc_call *stream, size_t open, size_t target)
 
     if (more > 0 &&
         tribi_grpc_noted(conn, nghttp2_submit_window_update(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, stream->id, (int32_t)more)))
-        note_open(stream);
+        stream->top = note_open(stream);
 }
 
-/* The reader has read all, and the peer has used up what it may send: the window is too small, whatever the PINGs say. Their answers overtake the
+/* The reader has read all, and the peer has used up what it was given at this goal: the window is too small, whatever the PINGs say. Their answers overtake the
  * DATA of a peer that stands still for want of window. */
 static size_t starved(struct tribi_grpc_conn *conn, size_t goal)
 {
@@ -197,9 +197,9 @@ void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
     atomic_store(&stream->credit->thirsty, true); /* first: what is released from here on is told, what was before is seen */
     held = held_now(stream);
     open = note_open(stream);
-    if (stream->in.count == 0 && open < goal / 8)
-        goal = starved(conn, goal);
     room = held < high ? high - held : 0;
+    if (stream->in.count == 0 && open < goal / 8 && stream->top > goal / 2 && room >= goal)
+        goal = starved(conn, goal);
     if (wanted > 0 && room < TRIBI_GRPC_WINDOW_QUANTUM)
         room = MIN(TRIBI_GRPC_WINDOW_QUANTUM, high);
     target = MIN(MAX(MIN(room, goal), wanted), INT32_MAX / 4);
