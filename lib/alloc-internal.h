@@ -17,6 +17,9 @@ void *tribi_small_alloc(size_t size, bool zeroed);
 void tribi_small_free(void *memory);
 void tribi_small_trim(void); /* those of this thread go back to malloc() */
 
+/* pool.c: all idle blocks, and this thread's small ones, go back to the allocator. */
+void tribi_pool_give_back(void);
+
 /* Memory does not come from malloc(). */
 extern bool tribi_alloc_replaced;
 

@@ -37,7 +37,7 @@ void trib_set_allocator(const struct trib_allocator *allocator)
 {
     size_t size = allocator == NULL ? 0 : allocator->size;
 
-    trib_pool_trim(); /* its idle blocks go back to whom they came from */
+    tribi_pool_give_back(); /* its idle blocks go back to whom they came from */
     current = default_allocator;
     tribi_alloc_replaced = false;
     if (allocator == NULL || !usable(allocator))

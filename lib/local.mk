@@ -20,7 +20,8 @@ libtributary_core_la_LIBADD = $(LIBEVENT_LIBS) $(LIBNGHTTP2_LIBS) $(ZLIB_LIBS)
 lib_LTLIBRARIES += libtributary.la
 libtributary_la_SOURCES =
 libtributary_la_LIBADD = libtributary-core.la
-libtributary_la_LDFLAGS = $(library_ldflags) $(SYMBOLIC_LDFLAGS) -version-info $(TRIBUTARY_VERSION_INFO)
+# nodelete: threads that have used it run its code when they end.
+libtributary_la_LDFLAGS = $(library_ldflags) $(NODELETE_LDFLAGS) $(SYMBOLIC_LDFLAGS) -version-info $(TRIBUTARY_VERSION_INFO)
 if HAVE_VERSION_SCRIPT
 libtributary_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/lib/libtributary.map
 else

@@ -280,7 +280,7 @@ void trib_pool_configure(const struct trib_pool_options *options)
     give_back_all(list);
 }
 
-void trib_pool_trim(void)
+void tribi_pool_give_back(void)
 {
     struct block *list;
 
@@ -289,6 +289,11 @@ void trib_pool_trim(void)
     pthread_mutex_unlock(&pool.lock);
     give_back_all(list);
     tribi_small_trim();
+}
+
+void trib_pool_trim(void)
+{
+    tribi_pool_give_back();
 #ifdef __GLIBC__
     if (!tribi_alloc_replaced)
         malloc_trim(0);

@@ -161,13 +161,14 @@ static void door_cancel(void *self)
 }
 
 /* Who was not accepted is told so, as long as the base runs. */
-static void dismiss(struct door *door)
+static void dismiss(struct door *door, bool runs)
 {
     struct guest *guest;
 
     while ((guest = take(door)) != NULL) {
         trib_writer_set_deadline(trib_channel_writer(guest->channel), trib_deadline_ms(1000));
-        trib_writer_finish(trib_channel_writer(guest->channel), TRIB_GRPC_UNAVAILABLE, "the server is shutting down", NULL);
+        if (runs)
+            trib_writer_finish(trib_channel_writer(guest->channel), TRIB_GRPC_UNAVAILABLE, "the server is shutting down", NULL);
         trib_channel_free(guest->channel);
         free(guest);
     }
@@ -179,10 +180,10 @@ static void door_close(void *self)
 
     if (door->running) {
         door_cancel(door);
-        dismiss(door);
+        dismiss(door, true);
         tell(door, STOP);
         pthread_join(door->thread, NULL);
-        dismiss(door);
+        dismiss(door, false);
         strangers_end(&door->strangers, door->tool, door->uri);
     }
     door->running = false;

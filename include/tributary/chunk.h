@@ -89,8 +89,8 @@ struct trib_pool_stats {
 TRIB_API void trib_pool_configure(const struct trib_pool_options *options);
 TRIB_API void trib_pool_stats(struct trib_pool_stats *ret_stats);
 
-/* Gives back every idle block, and what malloc() holds that is free: for a process that will have nothing to do for a while. Takes milliseconds
- * where there is much. Any thread. */
+/* Gives back every idle block, and what malloc() holds that is free: for a process that will have nothing to do for a while. Small blocks that
+ * other threads have at hand, at most 512 KiB each, stay theirs until they end. Takes milliseconds where there is much. Any thread. */
 TRIB_API void trib_pool_trim(void);
 
 /* ---- Budgets --------------------------------------------------------------------------------------------------

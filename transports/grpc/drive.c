@@ -383,6 +383,8 @@ void tribi_grpc_unbind(struct tribi_grpc_conn *conn)
     drop_event(&conn->woken);
     conn->writable_added = false;
     conn->base = NULL;
+    if (conn->out.bytes > 0)
+        wake_driver(conn); /* it is for the driver now to wait for room in the socket */
     tribi_grpc_falls_asleep(conn);
     tribi_grpc_poke_lock(conn->poke);
     tribi_wake_done(&conn->bell);
