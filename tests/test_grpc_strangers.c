@@ -80,7 +80,7 @@ static const struct {
     { "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27, false, TRIB_ERR_PROTOCOL,
       "the peer does not speak HTTP/2: what it sent begins with \"GET / HTTP/1.1\\r\\nHost: x\\r\"" },
     { "GET /", 5, true, TRIB_ERR_PROTOCOL, "the peer does not speak HTTP/2: what it sent begins with \"GET /\"" },
-    { "\x16\x03\x01\"\\\xff and so on, more than a preface", 41, false, TRIB_ERR_PROTOCOL, "begins with \"\\x16\\x03\\x01\\\"\\\\\\xff and so on, " },
+    { "\x16\x03\x01\"\\\xff and so on, more than a preface", 37, false, TRIB_ERR_PROTOCOL, "begins with \"\\x16\\x03\\x01\\\"\\\\\\xff and so on, " },
     { GRPC_RAW_PREFACE, 12, true, TRIB_ERR_PROTOCOL, "the peer broke HTTP/2: it closed the connection inside the preface" },
     { GRPC_RAW_PREFACE, 12, false, TRIB_ERR_TIMEOUT, "more than 200 ms for preface and SETTINGS" },
     { GRPC_RAW_PREFACE "\xff\xff\xff\0\0\0\0\0\1", 33, false, TRIB_ERR_PROTOCOL, "the peer broke HTTP/2: PROTOCOL_ERROR, SETTINGS expected" },
