@@ -2,6 +2,8 @@
 #ifndef TRIBI_CHANNEL_INTERNAL_H
 #define TRIBI_CHANNEL_INTERNAL_H
 
+#include "counter-internal.h"
+
 #include <tributary/transport.h>
 
 #include <stdatomic.h>
@@ -21,13 +23,13 @@ struct trib_channel {
     struct trib_budget *budget;
     struct trib_reader *reader;
     struct trib_writer *writer;
-    /* Counted by the receiving and by the sending thread, each on a cache line of its own. */
+    /* Counted by the receiving and by the sending thread, each on a cache line of its own; read by any. */
     char pad_in[64];
-    uint64_t bytes_in;
-    uint64_t recv_calls;
+    tribi_counter bytes_in;
+    tribi_counter recv_calls;
     char pad_out[64];
-    uint64_t bytes_out;
-    uint64_t send_calls;
+    tribi_counter bytes_out;
+    tribi_counter send_calls;
 };
 
 /* The queue that recv pops from, or NULL. */

@@ -199,9 +199,10 @@ int trib_channel_peer(struct trib_channel *channel, struct trib_peer *ret_peer, 
 
 void trib_channel_stats(struct trib_channel *channel, struct trib_channel_stats *ret_stats)
 {
-    struct trib_channel_stats stats = { sizeof(stats), channel->bytes_in + tribi_reader_from_inbox(channel->reader),
-                                        channel->bytes_out, channel->recv_calls,
-                                        channel->send_calls, 0, 0, 0, 0 };
+    struct trib_channel_stats stats = { sizeof(stats),
+                                        tribi_counted(&channel->bytes_in) + tribi_reader_from_inbox(channel->reader),
+                                        tribi_counted(&channel->bytes_out), tribi_counted(&channel->recv_calls),
+                                        tribi_counted(&channel->send_calls), 0, 0, 0, 0 };
     size_t size = ret_stats->size;
 
     if (size < sizeof(size))
@@ -221,7 +222,7 @@ int trib_channel_recv(struct trib_channel *channel, const struct trib_want *want
     unsigned flags = 0;
     int code;
 
-    channel->recv_calls++;
+    tribi_count(&channel->recv_calls, 1);
     code = channel->ops->recv(channel->self, want, &view, &flags, err);
     if (code != TRIB_OK)
         return code;
@@ -231,7 +232,7 @@ int trib_channel_recv(struct trib_channel *channel, const struct trib_want *want
         return trib_error_set(err, TRIB_ERR_USAGE, 0, "receive from %s: its table returned neither bytes nor a mark",
                               channel->ops->name);
     }
-    channel->bytes_in += view.len;
+    tribi_count(&channel->bytes_in, view.len);
     *ret_view = view;
     *ret_flags = flags;
     return TRIB_OK;
@@ -247,11 +248,11 @@ int trib_channel_send(struct trib_channel *channel, const struct trib_send *send
     size_t bytes = 0;
     int code;
 
-    channel->send_calls++;
+    tribi_count(&channel->send_calls, 1);
     code = channel->ops->send(channel->self, send, &bytes, err);
     if (code != TRIB_OK)
         return code;
-    channel->bytes_out += bytes;
+    tribi_count(&channel->bytes_out, bytes);
     *ret_bytes = bytes;
     return TRIB_OK;
 }

@@ -2,6 +2,8 @@
 #ifndef TRIBI_READER_INTERNAL_H
 #define TRIBI_READER_INTERNAL_H
 
+#include "counter-internal.h"
+
 #include <tributary/channel.h>
 #include <tributary/queue.h>
 #include <tributary/reader.h>
@@ -36,8 +38,8 @@ struct trib_reader {
     /* The queue whose chunks come without another call, or NULL: fed, or what the channel's recv pops from, known from the first
      * call on. */
     struct trib_queue *source;
-    uint64_t from_inbox; /* bytes that came so from a channel's */
-    size_t room;         /* bytes behind piece_end, in a block that is ours alone, for what else belongs to a piece being put together */
+    tribi_counter from_inbox; /* bytes that came so from a channel's */
+    size_t room;              /* bytes behind piece_end, in a block that is ours alone, for what else belongs to a piece being put together */
     uint64_t piece_end_position;
     struct tribi_pieces behind; /* received, behind the piece */
     struct tribi_pieces lent;   /* handed out by take_vector: let go at the next call */
@@ -84,10 +86,10 @@ int tribi_reader_new_pull(struct trib_channel *channel, struct trib_budget *budg
 /* Any thread: from now on every call returns TRIB_ERR_CANCELLED. Does not cancel the channel. */
 void tribi_reader_mark_cancelled(struct trib_reader *reader);
 
-/* Bytes of the channel that its recv has not counted. */
+/* Bytes of the channel that its recv has not counted. Any thread. */
 static inline uint64_t tribi_reader_from_inbox(const struct trib_reader *reader)
 {
-    return reader->from_inbox;
+    return tribi_counted(&reader->from_inbox);
 }
 
 /* ---- Shared by the files of the reader ---- */

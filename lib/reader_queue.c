@@ -49,7 +49,7 @@ bool tribi_reader_next_queued(struct trib_reader *reader, size_t n)
     reader->cursor = slot->view.data;
     reader->end = reader->piece_end = slot->view.data + slot->view.len;
     reader->piece_end_position += slot->view.len;
-    reader->from_inbox += slot->view.len;
+    tribi_count(&reader->from_inbox, slot->view.len);
     reader->chunks++;
     if (reader->depth != 0)
         tribi_reader_clip(reader);

@@ -342,6 +342,55 @@ START_TEST(test_threads)
 }
 END_TEST
 
+static void *consume(void *arg)
+{
+    struct producer *consumer = arg;
+    struct trib_view view;
+
+    for (uint32_t i = 0; i < consumer->count && consumer->code == TRIB_OK; i++)
+        consumer->code = trib_reader_bytes_be32(trib_channel_reader(consumer->channel), 4, &view, NULL);
+    return NULL;
+}
+
+static void expect_growth(struct trib_channel *channel, struct trib_channel_stats *stats)
+{
+    struct trib_channel_stats before = *stats;
+
+    trib_channel_stats(channel, stats);
+    ck_assert_uint_ge(stats->bytes_in, before.bytes_in);
+    ck_assert_uint_ge(stats->bytes_out, before.bytes_out);
+    ck_assert_uint_ge(stats->recv_calls, before.recv_calls);
+    ck_assert_uint_ge(stats->send_calls, before.send_calls);
+}
+
+/* While two threads send and receive, a third one asks how far they are. */
+START_TEST(test_stats_by_a_third)
+{
+    struct producer producer = { NULL, 20000, TRIB_OK }, consumer = { NULL, 20000, TRIB_OK };
+    struct trib_channel_stats sent = { .size = sizeof(sent) }, received = { .size = sizeof(received) };
+    int64_t deadline = trib_deadline_ms(20000);
+    pthread_t writing, reading;
+
+    again(1000);
+    producer.channel = a;
+    consumer.channel = b;
+    trib_reader_set_deadline(trib_channel_reader(b), deadline);
+    ck_assert_int_eq(pthread_create(&writing, NULL, produce, &producer), 0);
+    ck_assert_int_eq(pthread_create(&reading, NULL, consume, &consumer), 0);
+    while (received.bytes_in < 8 * 20000 && trib_now() < deadline) {
+        expect_growth(a, &sent);
+        expect_growth(b, &received);
+    }
+    pthread_join(writing, NULL);
+    pthread_join(reading, NULL);
+    expect_growth(a, &sent);
+    ck_assert_int_eq(producer.code, TRIB_OK);
+    ck_assert_int_eq(consumer.code, TRIB_OK);
+    ck_assert_uint_eq(sent.bytes_out, 8 * 20000);
+    ck_assert_uint_eq(received.bytes_in, 8 * 20000);
+}
+END_TEST
+
 static void *cancel_it(void *arg)
 {
     trib_channel_cancel(arg);
@@ -522,6 +571,7 @@ static Suite *chunk_suite(void)
     tcase_add_test(tcase, test_nowait);
     tcase_add_test(tcase, test_deadlines);
     tcase_add_loop_test(tcase, test_threads, 0, COUNT(budgets));
+    tcase_add_test(tcase, test_stats_by_a_third);
     tcase_add_loop_test(tcase, test_cancel, 0, 2);
     tcase_add_test(tcase, test_event_base);
     tcase_add_test(tcase, test_event_base_and_thread);

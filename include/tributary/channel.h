@@ -81,7 +81,8 @@ TRIB_API void trib_channel_cancel(struct trib_channel *channel);
 /* TRIB_ERR_UNSUPPORTED without TRIB_CAP_CREDENTIALS. Set ret_peer->size before the call. */
 TRIB_API int trib_channel_peer(struct trib_channel *channel, struct trib_peer *ret_peer, struct trib_error *err);
 
-/* Exact while no other thread is inside a call on the channel. */
+/* Any thread, at any time while the channel exists, whoever else is inside a call on it: each figure lies between what it was when this
+ * call began and what it was when it returned. They were not taken at one moment. */
 TRIB_API void trib_channel_stats(struct trib_channel *channel, struct trib_channel_stats *ret_stats);
 
 /* Closes and frees; what the writer had gathered and not sent is dropped. NULL is allowed. No other thread may be inside a call.

@@ -112,7 +112,8 @@ struct trib_channel_ops {
     /* Who is at the other end. NULL: unknown. */
     int (*peer)(void *self, struct trib_peer *ret_peer, struct trib_error *err); /* 0.1 */
 
-    /* Adds its own figures (system calls) to *stats, whose size field is set. NULL: none. */
+    /* Adds its own figures (system calls) to *stats, whose size field is set. Any thread, while others are inside recv and send: what they
+     * count must be atomic, or under a lock. NULL: none. */
     void (*stats)(void *self, struct trib_channel_stats *stats); /* 0.1 */
 
     /* The queue from which recv pops, where it does nothing else: the same one until close, within the channel's budget. What lies in
