@@ -324,6 +324,20 @@ static void grpc_cancel(void *self)
     pthread_mutex_unlock(&conn->lock);
 }
 
+/* Without the lock: event_del() waits for a callback that is running, which may be waiting for the lock. */
+static void drop_timer_unlocked(struct trib_grpc_call *stream)
+{
+    struct event *timer = stream->timer;
+
+    if (timer == NULL)
+        return;
+    stream->timer = NULL;
+    pthread_mutex_unlock(&stream->conn->lock);
+    event_del(timer);
+    trib_free(timer);
+    pthread_mutex_lock(&stream->conn->lock);
+}
+
 static void grpc_close(void *self)
 {
     struct trib_grpc_call *stream = self;
@@ -336,13 +350,10 @@ static void grpc_close(void *self)
     }
     stream->gone = true;
     stream->ignores = true;
+    drop_timer_unlocked(stream);
     tribi_grpc_watch(&stream->sides[0], NULL, NULL, NULL, NULL);
     tribi_grpc_watch(&stream->sides[1], NULL, NULL, NULL, NULL);
     tribi_grpc_watch(&stream->sides[TRIBI_GRPC_ENDED], NULL, NULL, NULL, NULL);
-    if (stream->timer != NULL)
-        event_del(stream->timer);
-    trib_free(stream->timer);
-    stream->timer = NULL;
     if (stream->out.finishing && !stream->out.end_queued)
         tribi_grpc_flush_later(conn); /* a reset would overtake the end */
     if (!stream->out.end_queued || !stream->remote_end)
