@@ -7,7 +7,10 @@
 #include <tributary/reader.h>
 
 #include <check.h>
+#include <event2/event.h>
+#include <event2/thread.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -100,6 +103,79 @@ START_TEST(test_hand_over)
 }
 END_TEST
 
+/* ---- A handler that ends on a thread of its own just when the deadline of its call passes -------------------------------- */
+
+enum { ROUNDS = 10, AT_ONCE = 40, CALLS = ROUNDS * AT_ONCE };
+
+static pthread_t handlers[CALLS];
+static unsigned handled;
+
+/* Its read ends at the deadline, which is when the timer on the base does its work, too. */
+static void *handle(void *arg)
+{
+    struct trib_view view;
+
+    trib_reader_take(trib_channel_reader(arg), 1, &view, NULL);
+    trib_channel_free(arg);
+    return NULL;
+}
+
+static void on_call(struct trib_grpc_call *call, void *arg)
+{
+    (void)arg;
+    ck_assert_uint_lt(handled, CALLS);
+    ck_assert_int_eq(pthread_create(&handlers[handled], NULL, handle, trib_grpc_call_channel(call)), 0);
+    handled++;
+}
+
+static void *run_base(void *arg)
+{
+    event_base_loop(arg, EVLOOP_NO_EXIT_ON_EMPTY);
+    return NULL;
+}
+
+START_TEST(test_end_at_the_deadline)
+{
+    struct trib_grpc_call_options options = TRIB_GRPC_CALL_OPTIONS_INIT;
+    struct event_base *base;
+    struct trib_grpc_server *server;
+    struct trib_grpc_client *client;
+    struct trib_grpc_call *calls[AT_ONCE];
+    struct trib_view view;
+    const char *address;
+    pthread_t thread;
+    char uri[64];
+
+    balance_setup();
+    snprintf(uri, sizeof(uri), "grpc+unix:@tributary-threads-%ld", (long)getpid());
+    evthread_use_pthreads();
+    base = event_base_new();
+    ck_assert_int_eq(trib_grpc_server_new(base, NULL, &server, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_grpc_server_handle(server, NULL, on_call, NULL, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_grpc_server_listen(server, uri, &address, NULL), TRIB_OK);
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_base, base), 0);
+    client = grpc_talk_connect(address);
+    for (unsigned i = 0; i < CALLS; i++) {
+        if (i % AT_ONCE == 0)
+            options.deadline = trib_deadline_ms(10);
+        ck_assert_int_eq(trib_grpc_call(client, "/x/Y", &options, &calls[i % AT_ONCE], NULL), TRIB_OK);
+        for (unsigned k = 0; k < AT_ONCE && i % AT_ONCE == AT_ONCE - 1; k++) {
+            ck_assert_int_lt(trib_reader_take_message(trib_channel_reader(trib_grpc_call_channel(calls[k])), 1, &view, NULL), 0);
+            trib_channel_free(trib_grpc_call_channel(calls[k]));
+        }
+    }
+    trib_grpc_client_free(client);
+    event_base_loopbreak(base);
+    pthread_join(thread, NULL);
+    for (unsigned i = 0; i < handled; i++)
+        pthread_join(handlers[i], NULL);
+    ck_assert_uint_gt(handled, 0);
+    trib_grpc_server_free(server);
+    event_base_free(base);
+    balance_teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gRPC's threads");
@@ -108,6 +184,7 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, test_end_at_the_deadline);
     tcase_add_loop_test(tcase, test_hand_over, 0, 3);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
