@@ -298,7 +298,6 @@ struct tribi_grpc_conn {
     bool out_broken;
     bool pumping;
     bool quiet; /* HTTP/2 had nothing more to say, and was told nothing since */
-    unsigned ends_waiting;
     struct trib_grpc_call *ends; /* whose end_waits */
 
     /* state */

@@ -129,7 +129,7 @@ void tribi_grpc_flush(struct tribi_grpc_conn *conn)
     if (conn->pumping) /* inside a callback of HTTP/2: who called it will send */
         return;
     tribi_grpc_look_for_releases(conn);
-    if (conn->quiet && conn->out.bytes == 0 && conn->ends_waiting == 0)
+    if (conn->quiet && conn->out.bytes == 0 && conn->ends == NULL)
         return;
     conn->pumping = true;
     while (!all && !conn->lost && !conn->out_broken) {
@@ -142,7 +142,7 @@ void tribi_grpc_flush(struct tribi_grpc_conn *conn)
         conn->small_used = 0;
     tribi_grpc_want_out(conn);
     /* Rarely somebody waits for the end of his stream to leave, which is nobody's payload. */
-    if (conn->ends_waiting > 0 && conn->out.bytes == 0)
+    if (conn->out.bytes == 0)
         for (struct trib_grpc_call *stream = conn->ends; stream != NULL; stream = stream->out.end_next)
             tribi_grpc_notify(stream, TRIB_WRITABLE);
 }

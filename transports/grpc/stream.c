@@ -94,12 +94,10 @@ void tribi_grpc_stream_end_waits(struct trib_grpc_call *stream, bool waits)
         return;
     out->end_waits = waits;
     if (waits) {
-        conn->ends_waiting++;
         out->end_next = conn->ends;
         out->end_link = &conn->ends;
         conn->ends = stream;
     } else {
-        conn->ends_waiting--;
         *out->end_link = out->end_next;
     }
     if (out->end_next != NULL)
