@@ -4,10 +4,10 @@
 #include "lib/chunk-internal.h"
 #include "tests/support/balance.h"
 #include "tests/support/feed.h"
+#include "tests/support/resident.h"
 
 #include <check.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -234,17 +234,6 @@ START_TEST(large_blocks_are_mapped)
 END_TEST
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-static size_t resident(void)
-{
-    unsigned long size, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "%lu %lu", &size, &pages), 2);
-    fclose(file);
-    return pages * 4096;
-}
-
 /* From blocks of all sizes, in other threads too, the system has its memory back, whatever was allocated behind them meanwhile. */
 static void *fill(void *arg)
 {
@@ -261,20 +250,20 @@ static void *fill(void *arg)
 START_TEST(trim_gives_memory_to_the_system)
 {
     static struct trib_chunk *chunks[2][1000];
-    size_t before = resident(), full;
+    long before = resident_kib(), full;
     pthread_t thread;
 
     ck_assert_int_eq(pthread_create(&thread, NULL, fill, chunks[1]), 0);
     fill(chunks[0]);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    full = resident();
-    ck_assert_uint_gt(full, before + ((size_t)400 << 20));
+    full = resident_kib();
+    ck_assert_int_gt(full, before + (400 << 10));
     for (size_t i = 0; i < 1000; i++) {
         trib_chunk_unref(chunks[0][i]);
         trib_chunk_unref(chunks[1][i]);
     }
     trib_pool_trim();
-    ck_assert_msg(resident() < before + ((size_t)8 << 20), "%zu KiB at first, %zu KiB in use, %zu KiB now", before >> 10, full >> 10, resident() >> 10);
+    ck_assert_msg(resident_kib() < before + (8 << 10), "%ld KiB at first, %ld KiB in use, %ld KiB now", before, full, resident_kib());
 }
 END_TEST
 #endif

@@ -85,6 +85,21 @@ const char *balance_compare(const struct balance *before)
     return text;
 }
 
+bool balance_comes_back(const struct balance *before)
+{
+    const struct timespec moment = { 0, 10000000 };
+    struct balance now;
+    bool back = false;
+
+    for (int i = 0; i < 1000 && !back; i++) {
+        if (i > 0)
+            nanosleep(&moment, NULL);
+        balance_take(&now);
+        back = now.descriptors == before->descriptors && now.threads == before->threads && now.pool_bytes <= before->pool_bytes;
+    }
+    return back;
+}
+
 static struct balance fixture;
 
 static void *say_who(void *arg)
