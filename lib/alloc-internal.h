@@ -9,9 +9,6 @@
 /* Large blocks may be mapped from the system instead. */
 bool tribi_alloc_maps(void);
 
-/* As trib_alloc, but not zeroed: for payload, which is about to be overwritten. */
-void *tribi_alloc_raw(size_t size);
-
 /* small.c: malloc() and free() with the small blocks that this thread let go at hand. */
 void *tribi_small_alloc(size_t size, bool zeroed);
 void tribi_small_free(void *memory);

@@ -47,9 +47,10 @@ void trib_set_allocator(const struct trib_allocator *allocator)
     tribi_alloc_replaced = current.allocate != default_allocate;
 }
 
-void *tribi_alloc_raw(size_t size)
+void *trib_alloc_raw(size_t size)
 {
-    return current.allocate(current.arg, size != 0 ? size : 1);
+    size = size != 0 ? size : 1;
+    return current.allocate == default_allocate ? tribi_small_alloc(size, false) : current.allocate(current.arg, size);
 }
 
 void *trib_alloc(size_t size)
@@ -58,7 +59,7 @@ void *trib_alloc(size_t size)
 
     if (current.allocate == default_allocate)
         return tribi_small_alloc(size != 0 ? size : 1, true);
-    memory = tribi_alloc_raw(size);
+    memory = trib_alloc_raw(size);
     if (memory != NULL)
         memset(memory, 0, size);
     return memory;
@@ -66,14 +67,18 @@ void *trib_alloc(size_t size)
 
 void trib_free(void *memory)
 {
-    if (memory != NULL)
+    if (memory == NULL)
+        return;
+    if (current.release == default_release)
+        tribi_small_free(memory);
+    else
         current.release(current.arg, memory);
 }
 
 char *trib_strdup(const char *text)
 {
     size_t len = strlen(text) + 1;
-    char *copy = tribi_alloc_raw(len);
+    char *copy = trib_alloc_raw(len);
 
     if (copy != NULL)
         memcpy(copy, text, len);

@@ -137,7 +137,7 @@ static struct tribi_magazine *hand_in(struct tribi_magazine *magazine)
 /* From malloc() with or without a magazine: a thread that has none may let go of what another one took from its own. */
 static struct trib_chunk *new_header(void)
 {
-    return tribi_alloc_replaced ? tribi_alloc_raw(sizeof(struct trib_chunk))
+    return tribi_alloc_replaced ? trib_alloc_raw(sizeof(struct trib_chunk))
                                 : aligned_alloc(LINE, (sizeof(struct trib_chunk) + LINE - 1) / LINE * LINE);
 }
 

@@ -161,7 +161,7 @@ static struct block *new_block(size_t size, unsigned size_class)
     block->size_class = (uint8_t)size_class;
     block->mapped = size >= MAP_FROM && tribi_alloc_maps();
     block->size = size;
-    block->base = block->mapped ? map_block(size) : tribi_alloc_raw(size);
+    block->base = block->mapped ? map_block(size) : trib_alloc_raw(size);
     if (block->base == NULL) {
         trib_free(block);
         return NULL;

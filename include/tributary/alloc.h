@@ -9,6 +9,9 @@ TRIB_BEGIN_DECLS
 /* Memory from the process's allocator (trib_set_allocator), zeroed; NULL where there is none. Any thread. */
 TRIB_API void *trib_alloc(size_t size);
 
+/* The same with whatever is in it: for what is about to be overwritten. */
+TRIB_API void *trib_alloc_raw(size_t size);
+
 /* Gives it back; NULL is allowed. Any thread. */
 TRIB_API void trib_free(void *memory);
 

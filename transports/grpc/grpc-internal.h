@@ -270,6 +270,7 @@ struct tribi_grpc_conn {
     struct tribi_grpc_clock clock;
     struct trib_grpc_call *streams;   /* all, with or without a channel */
     unsigned stream_count;
+    struct trib_grpc_call *near;      /* the one that HTTP/2 spoke of last; NULL: none, or it is known no more */
     struct trib_grpc_call *incoming_first, **incoming_last; /* complete headers, not yet accepted */
 
     /* in */
@@ -314,8 +315,8 @@ struct tribi_grpc_conn {
     char broken_why[64];
     unsigned pings, empty_frames, junk; /* without data between them */
     int32_t newest, skipped;            /* streams that the client began: the last one; the last that it passed over */
-    int32_t ended[4];                   /* by the client's RST_STREAM, lately */
-    unsigned ended_next;
+    int32_t ended[256];                 /* by the client, lately, with RST_STREAM or in order; by half their numbers */
+    bool late;                          /* and it went on nevertheless */
     int64_t pings_since, junk_since;
 
     /* waiting */

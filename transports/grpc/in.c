@@ -27,6 +27,22 @@ struct plan {
 
 /* ---- Where the bytes lie in the stream of frames ---------------------------------------------------------------- */
 
+/* What comes on a stream that the client has ended itself. libnghttp2 passes over it where it has closed the stream, unless it is told to remember as
+ * many closed ones as may be open. */
+static void look_for_late(struct tribi_grpc_conn *conn)
+{
+    const struct tribi_grpc_scan *now = &conn->scan;
+    bool reset = now->type == NGHTTP2_RST_STREAM;
+    int32_t *ended = &conn->ended[(uint32_t)now->stream_id / 2 % (sizeof(conn->ended) / sizeof(conn->ended[0]))];
+
+    if (!conn->server || (now->type != NGHTTP2_DATA && now->type != NGHTTP2_HEADERS && !reset))
+        return;
+    if (*ended == now->stream_id && now->stream_id != 0 && !reset)
+        conn->late = true;
+    if (reset || (now->flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        *ended = now->stream_id;
+}
+
 static void frame_begins(struct tribi_grpc_scan *scan)
 {
     const uint8_t *h = scan->header;
@@ -39,8 +55,10 @@ static void frame_begins(struct tribi_grpc_scan *scan)
     scan->stream_id = (int32_t)(((uint32_t)h[5] << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 | h[8]) & 0x7fffffff);
 }
 
-static void scan(struct tribi_grpc_scan *scan, const uint8_t *data, size_t len)
+static void scan(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len)
 {
+    struct tribi_grpc_scan *scan = &conn->scan;
+
     while (len > 0) {
         size_t n;
 
@@ -58,6 +76,7 @@ static void scan(struct tribi_grpc_scan *scan, const uint8_t *data, size_t len)
             if (scan->header_len == TRIBI_GRPC_FRAME_HEADER) {
                 frame_begins(scan);
                 scan->header_len = 0;
+                look_for_late(conn);
             }
         }
         data += n;
@@ -406,11 +425,13 @@ static int feed(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len, s
 
     if (conn->first_len < sizeof(conn->first))
         note_first(conn, data, len);
-    scan(&conn->scan, data, len);
+    scan(conn, data, len);
     conn->fed_block = block;
     conn->received += len;
     n = nghttp2_session_mem_recv(tribi_grpc_stirred(conn), data, len);
     conn->fed_block = NULL;
+    if (conn->late)
+        nghttp2_session_terminate_session(conn->session, NGHTTP2_STREAM_CLOSED);
     if (n == (ssize_t)len)
         return TRIB_OK;
     tribi_grpc_conn_broken(conn, n < 0 ? nghttp2_strerror((int)n) : "the session takes no more");

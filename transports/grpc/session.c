@@ -16,6 +16,15 @@ enum {
     SETTINGS_SECONDS = 1
 };
 
+/* The stream of a frame; NULL: HTTP/2 knows it no more, or we. What is told of one stream comes in a row mostly, and libnghttp2 would look it up for
+ * each header. */
+static struct trib_grpc_call *stream_of(struct tribi_grpc_conn *conn, int32_t id)
+{
+    if (conn->near == NULL || conn->near->id != id)
+        conn->near = nghttp2_session_get_stream_user_data(conn->session, id);
+    return conn->near;
+}
+
 /* ---- Sending DATA ----------------------------------------------------------------------------------------------- */
 
 static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t id, int32_t session_window, int32_t stream_window,
@@ -84,6 +93,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream;
 
+    (void)session;
     if (frame->hd.type == NGHTTP2_GOAWAY)
         note_goaway(conn, &frame->goaway);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
@@ -92,7 +102,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     conn->pings = 0; /* grpc-go measures with a PING what it received */
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
-    stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    stream = stream_of(conn, frame->hd.stream_id);
     if (stream != NULL) {
         stream->out.end_queued = true;
         stream->out.end_at = conn->out_queued;
@@ -117,19 +127,12 @@ static bool too_many_settings(struct tribi_grpc_conn *conn)
     return ++conn->junk > SETTINGS_MAX;
 }
 
-/* libnghttp2 passes over frames on streams that are closed, which it cannot tell from those that never were, nor in how they were closed. */
+/* libnghttp2 passes over HEADERS of a stream that the client did not begin in its turn, which it takes for one that is closed. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *arg)
 {
     struct tribi_grpc_conn *conn = arg;
-    bool opens = frame->type == NGHTTP2_HEADERS, late = false;
 
-    if (!conn->server || (frame->type != NGHTTP2_DATA && !opens) || frame->stream_id > conn->newest)
-        return 0;
-    for (size_t i = 0; i < sizeof(conn->ended) / sizeof(conn->ended[0]); i++)
-        late = late || (frame->stream_id != 0 && conn->ended[i] == frame->stream_id);
-    if (late)
-        nghttp2_session_terminate_session(session, NGHTTP2_STREAM_CLOSED);
-    else if (opens && frame->stream_id == conn->skipped && frame->stream_id != 0)
+    if (conn->server && frame->type == NGHTTP2_HEADERS && frame->stream_id == conn->skipped && frame->stream_id != 0)
         nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
     return 0;
 }
@@ -139,11 +142,6 @@ static void note_begin(struct tribi_grpc_conn *conn, int32_t id)
     if (id > conn->newest + 2)
         conn->skipped = id - 2;
     conn->newest = id;
-}
-
-static void note_reset(struct tribi_grpc_conn *conn, int32_t id)
-{
-    conn->ended[conn->ended_next++ % (sizeof(conn->ended) / sizeof(conn->ended[0]))] = id;
 }
 
 /* ---- Receiving --------------------------------------------------------------------------------------------------- */
@@ -156,7 +154,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     if (!conn->server || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        stream = stream_of(conn, frame->hd.stream_id);
         if (stream != NULL)
             stream->header_bytes = 0;
         return 0;
@@ -167,16 +165,17 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     stream->id = frame->hd.stream_id;
     stream->orphan = true;
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    conn->near = stream;
     return 0;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
                      size_t value_len, uint8_t flags, void *arg)
 {
-    struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct trib_grpc_call *stream = stream_of(arg, frame->hd.stream_id);
     int rc;
 
-    (void)flags, (void)arg;
+    (void)session, (void)flags;
     if (frame->hd.type != NGHTTP2_HEADERS || stream == NULL)
         return 0;
     stream->header_bytes += (unsigned)(name_len + value_len + 32);
@@ -229,11 +228,10 @@ static void on_settings(struct tribi_grpc_conn *conn, const nghttp2_frame *frame
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct tribi_grpc_conn *conn = arg;
-    struct trib_grpc_call *stream = NULL;
+    struct trib_grpc_call *stream = frame->hd.stream_id != 0 ? stream_of(conn, frame->hd.stream_id) : NULL;
 
+    (void)session;
     conn->frames++;
-    if (frame->hd.stream_id != 0)
-        stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     switch (frame->hd.type) {
     case NGHTTP2_SETTINGS:
         on_settings(conn, frame);
@@ -241,9 +239,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 || !tribi_grpc_flow_answered(conn, frame->ping.opaque_data))
             tribi_grpc_pinged(conn, (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0, frame->ping.opaque_data);
-        break;
-    case NGHTTP2_RST_STREAM:
-        note_reset(conn, frame->hd.stream_id);
         break;
     case NGHTTP2_GOAWAY:
         conn->peer_going_away = true;
@@ -275,7 +270,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
 {
     struct tribi_grpc_conn *conn = arg;
-    struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct trib_grpc_call *stream = stream_of(conn, id);
     int rc;
 
     (void)flags;
@@ -305,11 +300,13 @@ static void lost_by_reset(struct trib_grpc_call *stream, uint32_t code)
 
 static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
-    struct trib_grpc_call *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct tribi_grpc_conn *conn = arg;
+    struct trib_grpc_call *stream = stream_of(conn, id);
 
-    (void)arg;
+    (void)session;
     if (stream == NULL)
         return 0;
+    conn->near = NULL;
     tribi_grpc_stream_shut(stream);
     stream->closed = true;
     if (stream->remote_end && stream->failed == 0)
@@ -332,7 +329,7 @@ struct sized {
 
 static void *mem_malloc(size_t len, void *arg)
 {
-    struct sized *block = len <= SIZE_MAX - sizeof(*block) ? trib_alloc(sizeof(*block) + len) : NULL;
+    struct sized *block = len <= SIZE_MAX - sizeof(*block) ? trib_alloc_raw(sizeof(*block) + len) : NULL;
 
     (void)arg;
     if (block == NULL)
@@ -350,7 +347,9 @@ static void mem_free(void *memory, void *arg)
 
 static void *mem_calloc(size_t count, size_t len, void *arg)
 {
-    return len != 0 && count > SIZE_MAX / len ? NULL : mem_malloc(count * len, arg);
+    void *memory = len != 0 && count > SIZE_MAX / len ? NULL : mem_malloc(count * len, arg);
+
+    return memory != NULL ? memset(memory, 0, count * len) : NULL;
 }
 
 static void *mem_realloc(void *memory, size_t len, void *arg)
@@ -438,6 +437,7 @@ int tribi_grpc_session_new(struct tribi_grpc_conn *conn, struct trib_error *err)
 
     if (callbacks != NULL && nghttp2_option_new(&option) == 0) {
         nghttp2_option_set_no_auto_window_update(option, 1);
+        nghttp2_option_set_no_closed_streams(option, 1); /* else 16,384 of them, for the sake of priorities that nobody uses */
         nghttp2_option_set_peer_max_concurrent_streams(option, STREAMS_MAX);
         rc = conn->server ? nghttp2_session_server_new3(&conn->session, callbacks, conn, option, &memory_functions)
                           : nghttp2_session_client_new3(&conn->session, callbacks, conn, option, &memory_functions);

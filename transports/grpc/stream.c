@@ -117,6 +117,8 @@ void tribi_grpc_stream_free(struct trib_grpc_call *stream)
     if (stream->next != NULL)
         stream->next->link = stream->link;
     conn->stream_count--;
+    if (conn->near == stream)
+        conn->near = NULL;
     tribi_grpc_stream_end_waits(stream, false);
     tribi_grpc_metadata_done(&stream->received);
     tribi_grpc_metadata_done(&stream->trailers);
