@@ -19,7 +19,6 @@ struct trib_channel {
     unsigned capabilities; /* what the table says, without what its slots cannot hold */
     bool closed;
     atomic_bool cancelled;
-    struct trib_channel_options options; /* whole */
     struct trib_budget *budget;
     struct trib_reader *reader;
     struct trib_writer *writer;

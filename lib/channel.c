@@ -77,54 +77,45 @@ static unsigned usable_capabilities(const struct trib_channel_ops *ops)
     return capabilities;
 }
 
-static void drop_parts(struct trib_channel *channel)
-{
-    trib_reader_free(channel->reader);
-    tribi_writer_free(channel->writer);
-    trib_budget_unref(channel->budget);
-}
-
-static int add_parts(struct trib_channel *channel, struct trib_error *err)
-{
-    const struct trib_channel_options *options = &channel->options;
-    int code;
-
-    code = trib_budget_new(options->budget, options->limit, &channel->budget, err);
-    if (code != TRIB_OK)
-        return code;
-    code = tribi_reader_new_pull(channel, channel->budget, &channel->reader, err);
-    if (code != TRIB_OK)
-        return code;
-    return tribi_writer_new(channel, options->gather, options->budget, &channel->writer, err);
-}
+/* What begins and ends together is one block of memory. */
+struct whole {
+    struct trib_channel channel;
+    struct trib_reader reader;
+    struct trib_writer writer;
+};
 
 int trib_channel_new(const struct trib_channel_ops *ops, void *self, const struct trib_channel_options *options,
                      struct trib_channel **ret_channel, struct trib_error *err)
 {
-    struct trib_channel_options whole;
+    struct trib_channel_options filled;
+    struct trib_budget *budget;
     struct trib_channel *channel;
+    struct whole *whole;
     int code;
 
     code = check_table(ops, err);
     if (code == TRIB_OK)
-        code = trib_channel_options_fill(options, &whole, err);
+        code = trib_channel_options_fill(options, &filled, err);
+    if (code == TRIB_OK)
+        code = trib_budget_new(filled.budget, filled.limit, &budget, err);
     if (code != TRIB_OK)
         return code;
-    channel = trib_alloc(sizeof(*channel));
-    if (channel == NULL)
+    whole = trib_alloc_raw(sizeof(*whole));
+    if (whole == NULL) {
+        trib_budget_unref(budget);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "channel new %s: no memory", ops->name);
+    }
+    channel = &whole->channel;
+    memset(channel, 0, sizeof(*channel));
     channel->ops = ops;
     channel->self = self;
     channel->capabilities = usable_capabilities(ops);
-    channel->options = whole;
     atomic_init(&channel->cancelled, false);
-    code = add_parts(channel, err);
-    if (code != TRIB_OK) {
-        channel->closed = true;
-        drop_parts(channel);
-        trib_free(channel);
-        return code;
-    }
+    channel->budget = budget;
+    channel->reader = &whole->reader;
+    channel->writer = &whole->writer;
+    tribi_reader_init_pull(channel->reader, channel, budget);
+    tribi_writer_init(channel->writer, channel, filled.gather, filled.budget);
     *ret_channel = channel;
     return TRIB_OK;
 }
@@ -137,9 +128,11 @@ void trib_channel_free(struct trib_channel *channel)
      * therefore goes last. */
     channel->ops->close(channel->self);
     channel->closed = true;
-    drop_parts(channel);
+    tribi_reader_done(channel->reader);
+    tribi_writer_done(channel->writer);
+    trib_budget_unref(channel->budget);
     channel->ops->free(channel->self);
-    trib_free(channel);
+    trib_free(channel); /* and reader and writer */
 }
 
 void trib_channel_cancel(struct trib_channel *channel)

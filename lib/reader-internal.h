@@ -44,8 +44,7 @@ struct trib_reader {
     struct tribi_pieces behind; /* received, behind the piece */
     struct tribi_pieces lent;   /* handed out by take_vector: let go at the next call */
 
-    uint64_t limits[TRIB_READER_LIMITS_MAX]; /* positions where sub-streams end */
-    unsigned depth;
+    unsigned depth; /* of `limits` */
 
     struct tribi_marks marks;
     uint64_t message_start;  /* where the last mark lay that was passed */
@@ -53,8 +52,7 @@ struct trib_reader {
     bool at_mark;
 
     bool ended;  /* the source said TRIB_EOF */
-    int failed;  /* the error that sticks, or 0 */
-    struct trib_error failure;
+    int failed;  /* the error that sticks, or 0: `failure` */
 
     int64_t deadline;
     struct trib_budget *budget;
@@ -73,15 +71,18 @@ struct trib_reader {
     uint64_t chunks, copies, copied_crossing, copied_aligning, copied_into, waits;
     int64_t blocked_ns;
 
+    /* From here on nothing is zeroed. */
+    uint64_t limits[TRIB_READER_LIMITS_MAX]; /* positions where sub-streams end */
+    struct trib_error failure;
+
     /* Whoever feeds looks at this for each chunk: not on a cache line that the consumer writes. */
-    char pad1[64];
     struct trib_queue *queue;
-    char pad2[64];
+    char pad[64];
 };
 
-/* The reader of a channel; takes a reference to the budget. */
-int tribi_reader_new_pull(struct trib_channel *channel, struct trib_budget *budget, struct trib_reader **ret_reader,
-                          struct trib_error *err);
+/* The reader of a channel, in memory of its; takes a reference to the budget. */
+void tribi_reader_init_pull(struct trib_reader *reader, struct trib_channel *channel, struct trib_budget *budget);
+void tribi_reader_done(struct trib_reader *reader);
 
 /* Any thread: from now on every call returns TRIB_ERR_CANCELLED. Does not cancel the channel. */
 void tribi_reader_mark_cancelled(struct trib_reader *reader);

@@ -3,6 +3,7 @@
 
 #include <tributary/alloc.h>
 
+#include <stddef.h>
 #include <string.h>
 
 #include "channel-internal.h"
@@ -13,33 +14,25 @@ static const uint8_t nothing[1];
 
 /* ---- Life ---- */
 
-static struct trib_reader *reader_alloc(struct trib_budget *budget)
+static void reader_init(struct trib_reader *reader, struct trib_budget *budget)
 {
-    struct trib_reader *reader = trib_alloc(sizeof(*reader));
-
-    if (reader == NULL)
-        return NULL;
+    memset(reader, 0, offsetof(struct trib_reader, limits));
+    reader->queue = NULL;
     reader->cursor = reader->end = reader->piece_end = nothing;
     atomic_init(&reader->cancelled, false);
     reader->deadline = TRIB_FOREVER;
     reader->budget = trib_budget_ref(budget);
     reader->in_lane = tribi_budget_take_lane(&budget->release_lane_taken);
-    return reader;
 }
 
-int tribi_reader_new_pull(struct trib_channel *channel, struct trib_budget *budget, struct trib_reader **ret_reader,
-                          struct trib_error *err)
+void tribi_reader_init_pull(struct trib_reader *reader, struct trib_channel *channel, struct trib_budget *budget)
 {
-    struct trib_reader *reader = reader_alloc(budget);
     unsigned capabilities = trib_channel_capabilities(channel);
 
-    if (reader == NULL)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory");
+    reader_init(reader, budget);
     reader->channel = channel;
     reader->probe = (capabilities & TRIB_CAP_REFERENCES) != 0;
     reader->has_marks = (capabilities & TRIB_CAP_MESSAGES) != 0;
-    *ret_reader = reader;
-    return TRIB_OK;
 }
 
 static int reader_new_fed(size_t budget_bytes, size_t limit, struct trib_reader **ret_reader, struct trib_error *err)
@@ -50,9 +43,13 @@ static int reader_new_fed(size_t budget_bytes, size_t limit, struct trib_reader 
 
     if (rc != TRIB_OK)
         return rc;
-    reader = reader_alloc(budget);
-    rc = reader == NULL ? trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory")
-                        : trib_queue_new(budget, 0, &reader->queue, err);
+    reader = trib_alloc_raw(sizeof(*reader));
+    if (reader == NULL) {
+        rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory");
+    } else {
+        reader_init(reader, budget);
+        rc = trib_queue_new(budget, 0, &reader->queue, err);
+    }
     trib_budget_unref(budget);
     if (rc != TRIB_OK) {
         trib_reader_free(reader);
@@ -91,10 +88,8 @@ int trib_reader_new(const struct trib_reader_options *options, struct trib_reade
     return TRIB_OK;
 }
 
-void trib_reader_free(struct trib_reader *reader)
+void tribi_reader_done(struct trib_reader *reader)
 {
-    if (reader == NULL)
-        return;
     tribi_reader_drop_callback(reader);
     if (reader->queue != NULL)
         trib_queue_close(reader->queue);
@@ -106,6 +101,12 @@ void trib_reader_free(struct trib_reader *reader)
     if (reader->in_lane)
         atomic_store(&reader->budget->release_lane_taken, false);
     trib_budget_unref(reader->budget);
+}
+
+void trib_reader_free(struct trib_reader *reader)
+{
+    if (reader != NULL)
+        tribi_reader_done(reader);
     trib_free(reader);
 }
 

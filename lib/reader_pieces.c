@@ -13,7 +13,7 @@ enum { FIRST_CAPACITY = 8 };
 static void *grow(void *ring, size_t element, size_t first, size_t count, size_t *capacity)
 {
     size_t wider = *capacity == 0 ? FIRST_CAPACITY : *capacity * 2, tail = *capacity - first;
-    char *to = wider > SIZE_MAX / element ? NULL : trib_alloc(wider * element);
+    char *to = wider > SIZE_MAX / element ? NULL : trib_alloc_raw(wider * element);
 
     if (to == NULL)
         return NULL;

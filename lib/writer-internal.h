@@ -10,6 +10,7 @@
 enum {
     TRIBI_WRITER_PIECES_MAX = 1024, /* what one system call takes (IOV_MAX) */
     TRIBI_WRITER_SEGMENTS_MAX = 64,
+    TRIBI_WRITER_SEGMENTS_FEW = 4,
     TRIBI_WRITER_BLOCK = 8192 - 64  /* of small things; with the pool's slack a power of two */
 };
 
@@ -49,8 +50,8 @@ struct trib_writer {
     size_t gather;  /* options: send from here on */
     size_t bound;   /* gather no more */
     size_t send_at; /* send before the next append if so much is pending: `gather`, and further on once the channel took no more */
-    struct tribi_segment segments[TRIBI_WRITER_SEGMENTS_MAX];
-    size_t segment_first, segment_last;
+    struct tribi_segment *segments; /* `few_segments`, or as many as there may be */
+    size_t segment_first, segment_last, segment_capacity;
     uint64_t message_left; /* UINT64_MAX outside a message */
 
     /* Small things go here, one behind the other. */
@@ -66,16 +67,16 @@ struct trib_writer {
 
     uint64_t position;
     struct trib_writer_stats stats;
-    struct trib_error error; /* of the call under way; of `failed`, once that is set */
+    struct tribi_segment few_segments[TRIBI_WRITER_SEGMENTS_FEW];
+    struct trib_error error; /* of the call under way; of `failed`, once that is set. Not zeroed but for its code */
 };
 
-/* In front of `channel`, which outlives it. `gather`: bytes from which an append sends first; `bound`: bytes that are gathered at
+/* In front of `channel`, which outlives it, in memory of its. `gather`: bytes from which an append sends first; `bound`: bytes that are gathered at
  * most where the channel takes none and the deadline is TRIB_NOWAIT. */
-int tribi_writer_new(struct trib_channel *channel, size_t gather, size_t bound, struct trib_writer **ret_writer,
-                     struct trib_error *err);
+void tribi_writer_init(struct trib_writer *writer, struct trib_channel *channel, size_t gather, size_t bound);
 
-/* Lets go of what was not sent. The channel is closed: no watch runs any more. NULL is allowed. */
-void tribi_writer_free(struct trib_writer *writer);
+/* Lets go of what was not sent. The channel is closed: no watch runs any more. */
+void tribi_writer_done(struct trib_writer *writer);
 
 /* Any thread: the next call returns TRIB_ERR_CANCELLED. A call that waits is woken by the channel. */
 void tribi_writer_mark_cancelled(struct trib_writer *writer);

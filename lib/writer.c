@@ -6,20 +6,19 @@
 #include "chunk-internal.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
-enum { CAPACITY_MIN = 32 };
+enum { CAPACITY_MIN = 8 };
 
 /* ---- Life ----------------------------------------------------------------------------------------------------- */
 
-int tribi_writer_new(struct trib_channel *channel, size_t gather, size_t bound, struct trib_writer **ret_writer,
-                     struct trib_error *err)
+void tribi_writer_init(struct trib_writer *writer, struct trib_channel *channel, size_t gather, size_t bound)
 {
-    struct trib_writer *writer = trib_alloc(sizeof(*writer));
     unsigned capabilities = trib_channel_capabilities(channel);
 
-    if (writer == NULL)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "writer new: no memory");
+    memset(writer, 0, offsetof(struct trib_writer, error));
+    writer->error.code = 0;
     writer->channel = channel;
     writer->marks = (capabilities & TRIB_CAP_MESSAGES) != 0;
     writer->by_reference = (capabilities & TRIB_CAP_REFERENCES) != 0;
@@ -27,22 +26,21 @@ int tribi_writer_new(struct trib_channel *channel, size_t gather, size_t bound, 
     writer->gather = gather;
     writer->bound = bound > gather ? bound : gather;
     writer->send_at = gather;
+    writer->segments = writer->few_segments;
+    writer->segment_capacity = TRIBI_WRITER_SEGMENTS_FEW;
     writer->message_left = UINT64_MAX;
     atomic_init(&writer->cancelled, false);
-    *ret_writer = writer;
-    return TRIB_OK;
 }
 
-void tribi_writer_free(struct trib_writer *writer)
+void tribi_writer_done(struct trib_writer *writer)
 {
-    if (writer == NULL)
-        return;
     for (; writer->first < writer->end; writer->first++)
         tribi_writer_unref(writer, writer->pieces[writer->first].holder);
     tribi_writer_return_refs(writer);
     trib_chunk_unref(writer->block);
     trib_free(writer->pieces);
-    trib_free(writer);
+    if (writer->segments != writer->few_segments)
+        trib_free(writer->segments);
 }
 
 /* ---- Room ----------------------------------------------------------------------------------------------------- */
@@ -66,7 +64,7 @@ static int make_places(struct trib_writer *writer, size_t pieces)
     if (count + pieces > writer->capacity) {
         size_t capacity = writer->capacity == 0 ? CAPACITY_MIN : 2 * writer->capacity;
 
-        larger = trib_alloc(capacity * sizeof(*larger));
+        larger = trib_alloc_raw(capacity * sizeof(*larger));
         if (larger == NULL)
             return trib_error_set(&writer->error, TRIB_ERR_NOMEM, 0, "write to %s: no memory", trib_channel_name(writer->channel));
         writer->capacity = capacity;
@@ -397,17 +395,33 @@ static struct tribi_segment *open_segment(struct trib_writer *writer)
     return last;
 }
 
+/* All segments that there may be; few writers need more than a few. */
+static bool more_segments(struct trib_writer *writer)
+{
+    struct tribi_segment *all;
+
+    if (writer->segment_capacity == TRIBI_WRITER_SEGMENTS_MAX)
+        return false;
+    all = trib_alloc_raw(TRIBI_WRITER_SEGMENTS_MAX * sizeof(*all));
+    if (all == NULL)
+        return false;
+    memcpy(all, writer->segments, sizeof(writer->few_segments));
+    writer->segments = all;
+    writer->segment_capacity = TRIBI_WRITER_SEGMENTS_MAX;
+    return true;
+}
+
 /* A message may need two segments: its own, and one for what follows it. */
 static bool segments_left(struct trib_writer *writer)
 {
     size_t used = writer->segment_last - writer->segment_first + 1;
 
-    if (writer->segment_last + 2 < TRIBI_WRITER_SEGMENTS_MAX)
+    if (writer->segment_last + 2 < writer->segment_capacity)
         return true;
     memmove(writer->segments, writer->segments + writer->segment_first, used * sizeof(writer->segments[0]));
     writer->segment_first = 0;
     writer->segment_last = used - 1;
-    return writer->segment_last + 2 < TRIBI_WRITER_SEGMENTS_MAX;
+    return writer->segment_last + 2 < writer->segment_capacity || more_segments(writer);
 }
 
 static int begin_message(struct trib_writer *writer, uint64_t size)
