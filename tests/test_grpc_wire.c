@@ -151,7 +151,7 @@ END_TEST
 
 START_TEST(test_metadata)
 {
-    struct tribi_grpc_metadata metadata = { NULL, 0, 0 };
+    struct tribi_grpc_metadata metadata = { .count = 0 };
 
     ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "a", 1, "x,y", 3), TRIB_OK);
     ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "b-bin", 5, "AAEC,/w==", 9), TRIB_OK);

@@ -63,7 +63,7 @@ static void timeout(const char *text, size_t len)
 
 static void metadata(const char *text, size_t len)
 {
-    struct tribi_grpc_metadata list = { NULL, 0, 0 };
+    struct tribi_grpc_metadata list = { .count = 0 };
     size_t name = len > 0 ? (uint8_t)text[0] % len : 0;
 
     if (len > 0 && tribi_grpc_metadata_decode(&list, text + 1, name, text + 1 + name, len - 1 - name) == TRIB_OK)

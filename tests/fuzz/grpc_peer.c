@@ -45,8 +45,9 @@ static void begin_call(struct grpc_peer *peer)
     struct trib_channel *channel;
 
     pthread_mutex_lock(&peer->conn->lock);
-    if (tribi_grpc_stream_new(peer->conn, &call, NULL) != TRIB_OK || (call->path = trib_strdup("/fuzz/Call")) == NULL ||
-        tribi_grpc_submit_request(call, call->path, "localhost", NULL) != TRIB_OK ||
+    if (tribi_grpc_stream_new(peer->conn, &call, NULL) != TRIB_OK ||
+        (call->path = tribi_grpc_metadata_keep(&call->response, "/fuzz/Call", 10)) == NULL ||
+        tribi_grpc_submit_request(call, "localhost", NULL) != TRIB_OK ||
         tribi_grpc_stream_channel(call, &channel, NULL) != TRIB_OK)
         abort();
     tribi_grpc_flush(peer->conn);

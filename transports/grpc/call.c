@@ -22,13 +22,15 @@ int64_t trib_grpc_call_deadline(const struct trib_grpc_call *call)
 
 static bool entry_at(const struct trib_grpc_call *call, const struct tribi_grpc_metadata *metadata, size_t index, struct trib_grpc_entry *ret_entry)
 {
-    bool there;
+    bool complete = call->conn->server && metadata == &call->received, there; /* before anybody sees the call */
 
-    pthread_mutex_lock(&call->conn->lock);
+    if (!complete)
+        pthread_mutex_lock(&call->conn->lock);
     there = index < metadata->count;
     if (there)
         *ret_entry = metadata->entries[index];
-    pthread_mutex_unlock(&call->conn->lock);
+    if (!complete)
+        pthread_mutex_unlock(&call->conn->lock);
     return there;
 }
 

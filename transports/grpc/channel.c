@@ -228,7 +228,7 @@ static void end_request(struct trib_grpc_call *stream, int status, const char *t
 {
     stream->out.finishing = true;
     stream->out.status = tribi_grpc_status_of_finish(status);
-    snprintf(stream->out.text, sizeof(stream->out.text), "%s", text != NULL ? text : "");
+    tribi_grpc_stream_says(stream, text);
     if (status == 0)
         tribi_grpc_offer(stream);
     else if (!stream->conn->peer_reads_trailers || tribi_grpc_submit_trailers(stream) != 0)

@@ -78,7 +78,7 @@ void trib_grpc_client_free(struct trib_grpc_client *client)
 
 static int set_up(struct trib_grpc_call *stream, const char *path, const struct trib_grpc_call_options *options, struct trib_error *err)
 {
-    stream->path = trib_strdup(path);
+    stream->path = tribi_grpc_metadata_keep(&stream->response, path, strlen(path));
     stream->deadline = options->deadline;
     stream->wants_gzip = stream->compressing = options->compress;
     for (size_t i = 0; i < options->metadata_count; i++) {
@@ -109,7 +109,7 @@ static int begin(struct trib_grpc_client *client, const char *path, const struct
         return rc;
     rc = set_up(stream, path, options, err);
     if (rc == TRIB_OK)
-        rc = tribi_grpc_submit_request(stream, path, client->authority, err);
+        rc = tribi_grpc_submit_request(stream, client->authority, err);
     if (rc == TRIB_OK)
         rc = tribi_grpc_stream_channel(stream, &channel, err);
     if (rc != TRIB_OK) {

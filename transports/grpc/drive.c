@@ -177,6 +177,17 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
     return TRIB_OK;
 }
 
+static void make_cond(struct tribi_grpc_side *side)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&side->cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+    side->slept = true;
+}
+
 static int sleep_on(struct tribi_grpc_side *side, int64_t deadline, struct trib_error *err)
 {
     struct tribi_grpc_conn *conn = side->stream->conn;
@@ -184,6 +195,8 @@ static int sleep_on(struct tribi_grpc_side *side, int64_t deadline, struct trib_
     struct timespec until = { (time_t)(at / 1000000000), (long)(at % 1000000000) };
     int rc = 0;
 
+    if (!side->slept)
+        make_cond(side);
     side->waiting = true;
     side->next = conn->sleepers;
     side->link = &conn->sleepers;

@@ -152,7 +152,7 @@ struct tribi_grpc_out {
     struct trib_grpc_call *end_next, **end_link;
     uint64_t end_at;        /* conn->out_queued when the end had been queued */
     int status;
-    char text[200];
+    const char *text;       /* for the peer; in the memory of `farewell`, NULL: none */
     struct tribi_grpc_deflate *deflate;
 };
 
@@ -163,7 +163,8 @@ enum { TRIBI_GRPC_ENDED = 2, TRIBI_GRPC_SIDES = 3 };
 struct tribi_grpc_side {
     struct trib_grpc_call *stream;
     bool waiting;             /* a thread sleeps */
-    pthread_cond_t cond;
+    bool slept;               /* one has: */
+    pthread_cond_t cond;      /* it was made then */
     struct tribi_grpc_side *next, **link; /* among those that sleep */
     trib_ready_fn *fn;        /* armed */
     void *arg;
@@ -191,7 +192,7 @@ struct trib_grpc_call {
     struct tribi_grpc_metadata trailers;  /* of the peer */
     struct tribi_grpc_metadata response;  /* ours, to be sent first */
     struct tribi_grpc_metadata farewell;  /* ours, to be sent last */
-    char *path;
+    char *path;          /* in the memory of the client's headers */
     bool headers_done;   /* the peer's first headers are complete */
     bool response_final; /* the header block under way is no informational one */
     unsigned header_bytes;
@@ -215,8 +216,8 @@ struct trib_grpc_call {
     bool remote_end;     /* the peer sends no more */
     bool reset_sent;
     int failed;          /* what the reader gets after what is queued; 0: nothing */
-    struct trib_error failure;
     uint64_t waits;
+    struct trib_error failure; /* last: not set to zero */
 };
 
 /* ---- The connection --------------------------------------------------------------------------------------------- */
@@ -440,6 +441,7 @@ void tribi_grpc_stream_fail(struct trib_grpc_call *stream, int code, int status,
 /* It has failed there, or between: nothing is sent. */
 void tribi_grpc_stream_lost(struct trib_grpc_call *stream, int code, int status, const char *format, ...) TRIB_PRINTF(4, 5);
 void tribi_grpc_stream_reset(struct trib_grpc_call *stream, uint32_t code);
+void tribi_grpc_stream_says(struct trib_grpc_call *stream, const char *text); /* at the end, to the peer; NULL: nothing */
 /* Ends our side with these trailers; a response that was not begun is trailers only. */
 void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char *text);
 int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel **ret_channel, struct trib_error *err);
@@ -461,7 +463,7 @@ int tribi_grpc_offer(struct trib_grpc_call *stream); /* lets HTTP/2 know that th
 int tribi_grpc_send(void *self, const struct trib_send *send, size_t *ret_bytes, struct trib_error *err);
 
 /* headers.c */
-int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *path, const char *authority, struct trib_error *err);
+int tribi_grpc_submit_request(struct trib_grpc_call *stream, const char *authority, struct trib_error *err);
 int tribi_grpc_submit_response(struct trib_grpc_call *stream, bool trailers_only);
 int tribi_grpc_submit_trailers(struct trib_grpc_call *stream);
 int tribi_grpc_on_header(struct trib_grpc_call *stream, const uint8_t *name, size_t name_len, const uint8_t *value,

@@ -3,6 +3,8 @@
 
 #include <tributary/alloc.h>
 
+#include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 
 bool tribi_grpc_is_bin(const char *name, size_t len)
@@ -10,18 +12,36 @@ bool tribi_grpc_is_bin(const char *name, size_t len)
     return len >= 4 && memcmp(name + len - 4, "-bin", 4) == 0;
 }
 
+static bool is(const char *name, const char *text, size_t len)
+{
+    return memcmp(name, text, len) == 0;
+}
+
 /* Pseudo-headers, what gRPC defines, and what HTTP/2 forbids or this transport sets. */
 bool tribi_grpc_is_reserved(const char *name, size_t len)
 {
-    static const char *const names[] = { "content-type", "te", "user-agent", "connection", "keep-alive", "proxy-connection",
-                                         "transfer-encoding", "upgrade", "host", "content-length" };
-
-    if (len == 0 || name[0] == ':' || (len >= 5 && memcmp(name, "grpc-", 5) == 0))
+    if (len == 0 || name[0] == ':' || (len >= 5 && is(name, "grpc-", 5)))
         return true;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
-            return true;
-    return false;
+    switch (len) {
+    case 2:
+        return is(name, "te", 2);
+    case 4:
+        return is(name, "host", 4);
+    case 7:
+        return is(name, "upgrade", 7);
+    case 10:
+        return is(name, "user-agent", 10) || is(name, "connection", 10) || is(name, "keep-alive", 10);
+    case 12:
+        return is(name, "content-type", 12);
+    case 14:
+        return is(name, "content-length", 14);
+    case 16:
+        return is(name, "proxy-connection", 16);
+    case 17:
+        return is(name, "transfer-encoding", 17);
+    default:
+        return false;
+    }
 }
 
 bool tribi_grpc_metadata_allowed(const struct trib_grpc_entry *entry)
@@ -45,38 +65,86 @@ bool tribi_grpc_metadata_allowed(const struct trib_grpc_entry *entry)
     return entry->len == 0 || (value[0] != ' ' && value[entry->len - 1] != ' ');
 }
 
+/* ---- Memory ------------------------------------------------------------------------------------------------------- */
+
+/* What a list holds, behind each other: it goes all at once. */
+struct tribi_grpc_page {
+    struct tribi_grpc_page *next;
+    alignas(max_align_t) char data[];
+};
+
+enum { PAGE = 256 - sizeof(struct tribi_grpc_page), FIRST_ENTRIES = 4 };
+
+static void *take(struct tribi_grpc_metadata *metadata, size_t len)
+{
+    size_t whole = (len + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    struct tribi_grpc_page *page;
+    char *at;
+
+    if (whole < len)
+        return NULL;
+    if (whole > metadata->room) {
+        size_t room = whole > PAGE ? whole : PAGE;
+
+        page = room <= SIZE_MAX - sizeof(*page) ? trib_alloc_raw(sizeof(*page) + room) : NULL;
+        if (page == NULL)
+            return NULL;
+        page->next = metadata->pages;
+        metadata->pages = page;
+        metadata->at = page->data;
+        metadata->room = room;
+    }
+    at = metadata->at;
+    metadata->at += whole;
+    metadata->room -= whole;
+    return at;
+}
+
+char *tribi_grpc_metadata_keep(struct tribi_grpc_metadata *metadata, const char *text, size_t len)
+{
+    char *copy = take(metadata, len + 1);
+
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 static int reserve(struct tribi_grpc_metadata *metadata)
 {
-    size_t capacity = metadata->capacity == 0 ? 4 : metadata->capacity * 2;
+    size_t capacity = metadata->capacity == 0 ? FIRST_ENTRIES : metadata->capacity * 2;
     struct trib_grpc_entry *entries;
 
     if (metadata->count < metadata->capacity)
         return TRIB_OK;
-    entries = trib_alloc(capacity * sizeof(*entries));
+    entries = take(metadata, capacity * sizeof(*entries));
     if (entries == NULL)
         return TRIB_ERR_NOMEM;
     if (metadata->count > 0)
         memcpy(entries, metadata->entries, metadata->count * sizeof(*entries));
-    trib_free(metadata->entries);
     metadata->entries = entries;
     metadata->capacity = capacity;
     return TRIB_OK;
 }
 
-/* Name and value share a block, each ended by a NUL. */
+/* Name and value lie behind each other, each ended by a NUL. */
 static char *add(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, size_t room)
 {
     char *block;
 
     if (reserve(metadata) != TRIB_OK)
         return NULL;
-    block = trib_alloc(name_len + room + 2);
+    block = take(metadata, name_len + room + 2);
     if (block == NULL)
         return NULL;
     memcpy(block, name, name_len);
+    block[name_len] = block[name_len + 1 + room] = '\0';
     metadata->entries[metadata->count++] = (struct trib_grpc_entry){ block, block + name_len + 1, room };
     return block + name_len + 1;
 }
+
+/* ---- Lists -------------------------------------------------------------------------------------------------------- */
 
 int tribi_grpc_metadata_add(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const void *value, size_t len)
 {
@@ -97,7 +165,7 @@ static int add_decoded(struct tribi_grpc_metadata *metadata, const char *name, s
     if (at == NULL)
         return TRIB_ERR_NOMEM;
     if (!tribi_grpc_base64_decode(value, len, (uint8_t *)at, &decoded)) {
-        trib_free((void *)(uintptr_t)metadata->entries[--metadata->count].name);
+        metadata->count--;
         return TRIB_ERR_PROTOCOL;
     }
     at[decoded] = '\0';
@@ -124,10 +192,13 @@ int tribi_grpc_metadata_decode(struct tribi_grpc_metadata *metadata, const char 
 
 void tribi_grpc_metadata_done(struct tribi_grpc_metadata *metadata)
 {
-    for (size_t i = 0; i < metadata->count; i++)
-        trib_free((void *)(uintptr_t)metadata->entries[i].name);
-    trib_free(metadata->entries);
-    *metadata = (struct tribi_grpc_metadata){ NULL, 0, 0 };
+    struct tribi_grpc_page *next;
+
+    for (struct tribi_grpc_page *page = metadata->pages; page != NULL; page = next) {
+        next = page->next;
+        trib_free(page);
+    }
+    *metadata = (struct tribi_grpc_metadata){ .count = 0 };
 }
 
 const struct trib_grpc_entry *tribi_grpc_metadata_find(const struct tribi_grpc_metadata *metadata, const char *name)

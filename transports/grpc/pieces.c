@@ -10,7 +10,7 @@ int tribi_grpc_pieces_grow(struct tribi_grpc_pieces *pieces, size_t extra)
 
     while (capacity - pieces->count < extra)
         capacity *= 2;
-    ring = trib_alloc(capacity * sizeof(*ring));
+    ring = trib_alloc_raw(capacity * sizeof(*ring));
     if (ring == NULL)
         return TRIB_ERR_NOMEM;
     for (size_t i = 0; i < pieces->count; i++)

@@ -78,9 +78,18 @@ struct event_base *tribi_grpc_server_base(struct trib_grpc_server *server)
     return server->base;
 }
 
+/* Whose call is next. */
+struct wish {
+    struct trib_grpc_server *server;
+    struct method *method;
+};
+
 static bool served(void *arg, const char *path)
 {
-    return find(arg, path) != NULL;
+    struct wish *wish = arg;
+
+    wish->method = find(wish->server, path);
+    return wish->method != NULL;
 }
 
 static size_t count_calls(const struct trib_grpc_server *server)
@@ -130,11 +139,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 static void set_timer(struct trib_grpc_server *server, struct trib_grpc_call *stream)
 {
-    int64_t left = stream->deadline - trib_now();
     struct timeval time;
+    int64_t left;
 
     if (stream->deadline == TRIB_FOREVER)
         return;
+    left = stream->deadline - trib_now();
     if (left < 0)
         left = 0;
     time = (struct timeval){ left / 1000000000, left % 1000000000 / 1000 + 1 };
@@ -165,28 +175,19 @@ static void serve(struct tribi_grpc_owner *owner, struct tribi_grpc_conn *conn)
     struct trib_grpc_server *server = (struct trib_grpc_server *)owner;
     struct trib_grpc_call *stream;
     struct trib_channel *channel;
+    struct wish wish = { server, NULL };
     bool lost;
-    int rc;
 
-    do {
-        struct method *method = NULL;
-
-        pthread_mutex_lock(&conn->lock);
-        rc = tribi_grpc_take_incoming(conn, served, server, &channel, &stream, NULL);
-        if (rc == TRIB_OK) {
-            method = find(server, stream->path);
-            set_timer(server, stream);
-        }
-        lost = conn->lost;
-        if (method != NULL)
-            conn->refs++; /* the handler may end the call, and with it the connection */
+    pthread_mutex_lock(&conn->lock);
+    conn->refs++; /* a handler may end its call, and with it the connection */
+    while (tribi_grpc_take_incoming(conn, served, &wish, &channel, &stream, NULL) == TRIB_OK) {
+        set_timer(server, stream);
         pthread_mutex_unlock(&conn->lock);
-        if (method != NULL) {
-            method->handler(stream, method->arg);
-            pthread_mutex_lock(&conn->lock);
-            tribi_grpc_conn_unref_unlock(conn);
-        }
-    } while (rc == TRIB_OK);
+        wish.method->handler(stream, wish.method->arg);
+        pthread_mutex_lock(&conn->lock);
+    }
+    lost = conn->lost;
+    tribi_grpc_conn_unref_unlock(conn);
     if (lost)
         part(server, conn);
     check_drained(server);

@@ -4,25 +4,17 @@
 #include <tributary/alloc.h>
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+enum { TEXT_MAX = 199 }; /* of what ends a call; three times as much where all of it has to be escaped */
+
 /* ---- Life --------------------------------------------------------------------------------------------------------- */
-
-static void side_init(struct tribi_grpc_side *side, struct trib_grpc_call *stream)
-{
-    pthread_condattr_t attributes;
-
-    side->stream = stream;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&side->cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
 
 int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **ret_stream, struct trib_error *err)
 {
-    struct trib_grpc_call *stream = trib_alloc(sizeof(*stream));
+    struct trib_grpc_call *stream = trib_alloc_raw(sizeof(*stream));
     struct tribi_grpc_credit *credit = tribi_grpc_credit_new(conn->poke);
 
     if (stream == NULL || credit == NULL) {
@@ -31,13 +23,13 @@ int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **
             tribi_grpc_credit_unref(credit);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC stream: no memory");
     }
+    memset(stream, 0, offsetof(struct trib_grpc_call, failure)); /* which counts where `failed` does */
     stream->conn = conn;
     stream->credit = credit;
     stream->grpc_status = -1;
     stream->deadline = TRIB_FOREVER;
-    side_init(&stream->sides[0], stream);
-    side_init(&stream->sides[1], stream);
-    stream->sides[TRIBI_GRPC_ENDED].stream = stream; /* nobody sleeps on it */
+    for (int i = 0; i < TRIBI_GRPC_SIDES; i++)
+        stream->sides[i].stream = stream;
     stream->next = conn->streams;
     stream->link = &conn->streams;
     if (stream->next != NULL)
@@ -124,15 +116,15 @@ void tribi_grpc_stream_free(struct trib_grpc_call *stream)
     tribi_grpc_metadata_done(&stream->trailers);
     tribi_grpc_metadata_done(&stream->response);
     tribi_grpc_metadata_done(&stream->farewell);
-    trib_free(stream->path);
     trib_free(stream->grpc_message);
     tribi_grpc_stream_shut(stream);
     if (stream->budget != NULL)
         trib_budget_on_release(stream->budget, NULL, NULL);
     trib_budget_unref(stream->budget);
     tribi_grpc_credit_unref(stream->credit);
-    pthread_cond_destroy(&stream->sides[0].cond);
-    pthread_cond_destroy(&stream->sides[1].cond);
+    for (int i = 0; i < TRIBI_GRPC_SIDES; i++)
+        if (stream->sides[i].slept)
+            pthread_cond_destroy(&stream->sides[i].cond);
     trib_free(stream);
 }
 
@@ -198,6 +190,13 @@ void tribi_grpc_stream_reset(struct trib_grpc_call *stream, uint32_t code)
     tribi_grpc_noted(stream->conn, nghttp2_submit_rst_stream(tribi_grpc_stirred(stream->conn), NGHTTP2_FLAG_NONE, stream->id, code));
 }
 
+void tribi_grpc_stream_says(struct trib_grpc_call *stream, const char *text)
+{
+    size_t len = text != NULL ? strnlen(text, TEXT_MAX) : 0;
+
+    stream->out.text = len > 0 ? tribi_grpc_metadata_keep(&stream->farewell, text, len) : NULL;
+}
+
 void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char *text)
 {
     int rc;
@@ -206,7 +205,7 @@ void tribi_grpc_stream_end(struct trib_grpc_call *stream, int status, const char
         return;
     stream->out.finishing = true;
     stream->out.status = status;
-    snprintf(stream->out.text, sizeof(stream->out.text), "%s", text != NULL ? text : "");
+    tribi_grpc_stream_says(stream, text);
     rc = !stream->out.submitted ? tribi_grpc_submit_response(stream, true) : tribi_grpc_submit_trailers(stream);
     if (rc != 0)
         tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);

@@ -6,15 +6,20 @@
 
 enum tribi_grpc_encoding { TRIBI_GRPC_IDENTITY, TRIBI_GRPC_GZIP, TRIBI_GRPC_UNKNOWN_ENCODING };
 
-/* A growing list of names and values, each in one block. */
+/* A growing list of names and values, and the memory they lie in, which goes all at once. */
 struct tribi_grpc_metadata {
     struct trib_grpc_entry *entries;
     size_t count, capacity;
+    struct tribi_grpc_page *pages;
+    char *at; /* what is left of the newest one */
+    size_t room;
 };
 
 /* Copies; TRIB_ERR_NOMEM. Values of -bin names are decoded: TRIB_ERR_PROTOCOL where they are not base64. */
 int tribi_grpc_metadata_add(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const void *value, size_t len);
 int tribi_grpc_metadata_decode(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const char *value, size_t len);
+/* A copy of a text in the same memory; NULL: there is none. */
+char *tribi_grpc_metadata_keep(struct tribi_grpc_metadata *metadata, const char *text, size_t len);
 void tribi_grpc_metadata_done(struct tribi_grpc_metadata *metadata);
 const struct trib_grpc_entry *tribi_grpc_metadata_find(const struct tribi_grpc_metadata *metadata, const char *name);
 

@@ -255,18 +255,17 @@ enum tribi_grpc_encoding tribi_grpc_encoding_of(const char *text, size_t len)
 
 bool tribi_grpc_accepts(const char *list, size_t len, const char *encoding)
 {
+    const char *end = list + len;
     size_t n = strlen(encoding);
 
-    for (size_t i = 0; i < len;) {
-        size_t end = i;
+    while (list < end) {
+        const char *comma = memchr(list, ',', (size_t)(end - list)), *last = comma != NULL ? comma : end;
 
-        while (i < len && (list[i] == ' ' || list[i] == ','))
-            i++;
-        for (end = i; end < len && list[end] != ',' && list[end] != ' ';)
-            end++;
-        if (end - i == n && memcmp(list + i, encoding, n) == 0)
+        while (list < last && *list == ' ')
+            list++;
+        if ((size_t)(last - list) >= n && memcmp(list, encoding, n) == 0 && (list + n == last || list[n] == ' '))
             return true;
-        i = end;
+        list = last + 1;
     }
     return false;
 }
