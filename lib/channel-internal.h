@@ -34,4 +34,7 @@ struct trib_channel {
 /* The queue that recv pops from, or NULL. */
 struct trib_queue *tribi_channel_inbox(struct trib_channel *channel);
 
+/* As trib_channel_watch() of TRIB_READABLE, but fn runs soon in any case. TRIB_ERR_UNSUPPORTED, and no text: the transport has no slot for that. */
+int tribi_channel_soon(struct trib_channel *channel, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err);
+
 #endif

@@ -266,3 +266,8 @@ int trib_channel_watch(struct trib_channel *channel, struct event_base *base, en
                               channel->ops->name);
     return channel->ops->watch(channel->self, base, direction, fn, arg, err);
 }
+
+int tribi_channel_soon(struct trib_channel *channel, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
+{
+    return TRIBI_HAS(channel->ops, soon) ? channel->ops->soon(channel->self, base, fn, arg, err) : TRIB_ERR_UNSUPPORTED;
+}

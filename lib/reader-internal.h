@@ -63,7 +63,7 @@ struct trib_reader {
     bool asked; /* this call has asked for more bytes */
 
     struct event_base *base;
-    struct event *event; /* runs the callback soon */
+    struct event *event; /* runs the callback soon; NULL: the channel does */
     trib_readable_fn *callback;
     void *callback_arg;
     bool watching;

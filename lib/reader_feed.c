@@ -5,6 +5,7 @@
 
 #include <event2/event.h>
 
+#include "channel-internal.h"
 #include "chunk-internal.h"
 
 static int check_fed(const struct trib_reader *reader, struct trib_error *err)
@@ -140,22 +141,38 @@ int tribi_reader_watch(struct trib_reader *reader, struct trib_error *err)
 
 void tribi_reader_drop_callback(struct trib_reader *reader)
 {
-    if (reader->event == NULL)
+    if (reader->callback == NULL)
         return;
     if (reader->queue != NULL)
         trib_queue_on_bytes(reader->queue, NULL, NULL);
     else if (reader->watching)
         trib_channel_watch(reader->channel, reader->base, TRIB_READABLE, NULL, NULL, NULL);
-    event_free(reader->event);
+    if (reader->event != NULL)
+        event_free(reader->event);
     reader->event = NULL;
     reader->callback = NULL;
     reader->watching = false;
 }
 
+/* The first run: by the channel where it can, else by an event, which a queue needs for all that follow. */
+static int run_first(struct trib_reader *reader, struct trib_error *err)
+{
+    int rc = reader->channel != NULL ? tribi_channel_soon(reader->channel, reader->base, channel_ready, reader, err) : TRIB_ERR_UNSUPPORTED;
+
+    reader->watching = rc == TRIB_OK;
+    if (rc != TRIB_ERR_UNSUPPORTED)
+        return rc;
+    reader->event = event_new(reader->base, -1, 0, run_soon, reader);
+    if (reader->event == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "set a callback: no memory for an event");
+    event_active(reader->event, EV_TIMEOUT, 0);
+    return TRIB_OK;
+}
+
 int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base, trib_readable_fn *fn, void *arg,
                              struct trib_error *err)
 {
-    struct event *event;
+    int rc;
 
     if (fn == NULL) {
         tribi_reader_drop_callback(reader);
@@ -166,14 +183,12 @@ int trib_reader_set_callback(struct trib_reader *reader, struct event_base *base
     if (reader->channel != NULL && (trib_channel_capabilities(reader->channel) & TRIB_CAP_EVENTS) == 0)
         return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "set a callback: channel %s does not work with an event loop",
                               trib_channel_name(reader->channel));
-    event = event_new(base, -1, 0, run_soon, reader);
-    if (event == NULL)
-        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "set a callback: no memory for an event");
     tribi_reader_drop_callback(reader);
-    reader->event = event;
     reader->base = base;
+    rc = run_first(reader, err);
+    if (rc != TRIB_OK)
+        return rc;
     reader->callback = fn;
     reader->callback_arg = arg;
-    event_active(reader->event, EV_TIMEOUT, 0);
     return TRIB_OK;
 }

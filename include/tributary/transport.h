@@ -119,6 +119,10 @@ struct trib_channel_ops {
     /* The queue from which recv pops, where it does nothing else: the same one until close, within the channel's budget. What lies in
      * it already the reader takes out itself then, without a call of recv. NULL: there is none. */
     struct trib_queue *(*inbox)(void *self); /* 0.1 */
+
+    /* As watch of TRIB_READABLE, but fn runs soon in any case: who has a callback is called once to begin with. For a channel that runs the
+     * callbacks of others as well, and sends together what they write. NULL: the reader takes an event of its own for it. */
+    int (*soon)(void *self, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err); /* 0.1 */
 };
 #define TRIB_CHANNEL_OPS_SIZE_0_1 offsetof(struct trib_channel_ops, watch)
 

@@ -235,14 +235,37 @@ static void end_request(struct trib_grpc_call *stream, int status, const char *t
         tribi_grpc_stream_reset(stream, NGHTTP2_CANCEL);
 }
 
-/* What was told to the writer as taken must have left before the trailers. */
-static bool may_end(struct trib_grpc_call *stream, int status)
+/* What was told to the writer as taken must leave before the end. Where an end can go right behind that, it does: HTTP/2 takes both in one go, or, for
+ * want of window, neither, and then all is as before. */
+static void end_behind(struct trib_grpc_call *stream, int status, const char *text)
 {
-    if (stream->out.pieces.bytes > 0 && tribi_grpc_offer(stream) == 0)
-        tribi_grpc_flush_later(stream->conn);
-    if (stream->out.pieces.bytes > 0)
-        return false;
-    return stream->conn->server || status == 0 || stream->conn->got_settings;
+    struct tribi_grpc_out *out = &stream->out;
+
+    if (tribi_grpc_offer(stream) != 0)
+        return;
+    out->finishing = true;
+    out->trailing = stream->conn->server;
+    out->status = tribi_grpc_status_of_finish(status);
+    tribi_grpc_stream_says(stream, text);
+    tribi_grpc_flush_later(stream->conn);
+    out->finishing = out->end_queued || out->trailers || out->pieces.bytes == 0;
+    out->trailing = false;
+}
+
+static void end_now(struct trib_grpc_call *stream, int status, const char *text)
+{
+    struct tribi_grpc_conn *conn = stream->conn;
+
+    if (stream->out.pieces.bytes > 0 && (conn->server || status == 0))
+        end_behind(stream, status, text);
+    else if (stream->out.pieces.bytes > 0 && tribi_grpc_offer(stream) == 0)
+        tribi_grpc_flush_later(conn);
+    if (stream->out.pieces.bytes > 0 || stream->out.finishing)
+        return;
+    if (conn->server)
+        tribi_grpc_stream_end(stream, tribi_grpc_status_of_finish(status), text);
+    else if (status == 0 || conn->got_settings)
+        end_request(stream, status, text);
 }
 
 static int finish_some(struct trib_grpc_call *stream, int status, const char *text, int64_t deadline, bool *waited, struct trib_error *err)
@@ -258,12 +281,8 @@ static int finish_some(struct trib_grpc_call *stream, int status, const char *te
             return TRIB_OK; /* the peer had all that it wanted; or the end was a reset */
         if (!stream->out.finishing && (rc = tribi_grpc_can_send(stream, err)) != TRIB_OK)
             return rc;
-        if (!stream->out.finishing && may_end(stream, status)) {
-            if (conn->server)
-                tribi_grpc_stream_end(stream, tribi_grpc_status_of_finish(status), text);
-            else
-                end_request(stream, status, text);
-        }
+        if (!stream->out.finishing)
+            end_now(stream, status, text);
         tribi_grpc_flush_later(conn);
         if (stream->out.end_queued && (conn->out_sent >= stream->out.end_at || tribi_grpc_gathers(conn)))
             return TRIB_OK;
@@ -354,15 +373,15 @@ static void grpc_close(void *self)
     tribi_grpc_watch(&stream->sides[0], NULL, NULL, NULL, NULL);
     tribi_grpc_watch(&stream->sides[1], NULL, NULL, NULL, NULL);
     tribi_grpc_watch(&stream->sides[TRIBI_GRPC_ENDED], NULL, NULL, NULL, NULL);
-    if (stream->out.finishing && !stream->out.end_queued)
-        tribi_grpc_flush_later(conn); /* a reset would overtake the end */
+    if ((stream->out.finishing && !stream->out.end_queued) || stream->out.pieces.bytes > 0)
+        tribi_grpc_flush_later(conn); /* a reset would overtake it */
     if (!stream->out.end_queued || !stream->remote_end)
         tribi_grpc_stream_reset(stream, stream->out.finishing && conn->server ? NGHTTP2_NO_ERROR
                                         : conn->server                        ? NGHTTP2_INTERNAL_ERROR
                                                                               : NGHTTP2_CANCEL);
     tribi_grpc_stream_empty(stream);
-    tribi_grpc_flush_later(conn);
-    tribi_grpc_want_out(conn);
+    if (!tribi_grpc_gathers(conn)) /* else it goes along, and nobody has to wait for room in the socket yet */
+        tribi_grpc_flush(conn);
     pthread_mutex_unlock(&conn->lock);
 }
 
@@ -414,6 +433,18 @@ static int grpc_watch(void *self, struct event_base *base, enum trib_direction d
     return rc;
 }
 
+static int grpc_soon(void *self, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
+{
+    struct trib_grpc_call *stream = self;
+    int rc;
+
+    pthread_mutex_lock(&stream->conn->lock);
+    stream->sides[TRIB_READABLE].soon = true;
+    rc = tribi_grpc_watch(&stream->sides[TRIB_READABLE], base, fn, arg, err);
+    pthread_mutex_unlock(&stream->conn->lock);
+    return rc;
+}
+
 static int grpc_peer(void *self, struct trib_peer *ret_peer, struct trib_error *err)
 {
     struct trib_grpc_call *stream = self;
@@ -438,7 +469,7 @@ static void grpc_stats(void *self, struct trib_channel_stats *stats)
 #define CAPABILITIES (TRIB_CAP_MESSAGES | TRIB_CAP_HALF_CLOSE | TRIB_CAP_STATUS | TRIB_CAP_DETECTS_LOSS | TRIB_CAP_EVENTS)
 #define SLOTS \
     .recv = grpc_recv, .send = tribi_grpc_send, .finish = grpc_finish, .cancel = grpc_cancel, .close = grpc_close, .free = grpc_free, \
-    .watch = grpc_watch, .stats = grpc_stats
+    .watch = grpc_watch, .stats = grpc_stats, .soon = grpc_soon
 
 const struct trib_channel_ops tribi_grpc_unix_ops = {
     .size = sizeof(struct trib_channel_ops),

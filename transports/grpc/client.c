@@ -121,7 +121,8 @@ static int begin(struct trib_grpc_client *client, const char *path, const struct
         return rc;
     }
     *ret_call = stream;
-    tribi_grpc_flush_later(conn);
+    if (!tribi_grpc_gathers(conn)) /* else what is sent on it meanwhile goes along */
+        tribi_grpc_flush(conn);
     return TRIB_OK;
 }
 

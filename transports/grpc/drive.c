@@ -57,7 +57,7 @@ static void tell(struct tribi_grpc_side *side)
 {
     struct tribi_grpc_conn *conn = side->stream->conn;
 
-    if (side->fn == NULL || side->due_link != NULL || !tribi_grpc_side_ready(side))
+    if (side->fn == NULL || side->due_link != NULL || (!side->soon && !tribi_grpc_side_ready(side)))
         return;
     side->due_next = NULL;
     side->due_link = conn->due_last;
@@ -247,6 +247,7 @@ static void run_due(struct tribi_grpc_conn *conn)
 
         not_due(side);
         side->fn = NULL;
+        side->soon = false;
         pthread_mutex_unlock(&conn->lock);
         if (fn != NULL)
             fn(arg);
@@ -267,6 +268,13 @@ static void dispatch(struct tribi_grpc_conn *conn)
         conn->base_thread = pthread_self();
     }
     run_due(conn);
+}
+
+/* Nobody waits on the base any more. While an event is handled the last call may end and the next one begin: that is looked at in the end. */
+static void unbind_idle(struct tribi_grpc_conn *conn)
+{
+    if (conn->base != NULL && conn->armed == 0 && !conn->base_owned && !conn->handling)
+        tribi_grpc_unbind(conn);
 }
 
 /* An event of the base is handled between these two; what is sent meanwhile leaves together at the end. */
@@ -291,6 +299,7 @@ static void leave(struct tribi_grpc_conn *conn)
     tribi_grpc_falls_asleep(conn);
     tribi_grpc_flush(conn);
     tribi_grpc_settle(conn);
+    unbind_idle(conn);
     if (conn->lost && conn->readable != NULL)
         event_del(conn->readable);
     if (conn->due > 0 || (conn->base_owned && conn->lost))
@@ -447,8 +456,8 @@ static void disarm(struct tribi_grpc_side *side)
     if (side->base == NULL)
         return;
     side->base = NULL;
-    if (--conn->armed == 0 && !conn->base_owned)
-        tribi_grpc_unbind(conn);
+    conn->armed--;
+    unbind_idle(conn);
 }
 
 int tribi_grpc_watch(struct tribi_grpc_side *side, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
@@ -458,8 +467,12 @@ int tribi_grpc_watch(struct tribi_grpc_side *side, struct event_base *base, trib
 
     if (fn == NULL || (side->base != NULL && side->base != base))
         disarm(side);
-    if (fn == NULL)
+    if (fn == NULL) {
+        side->soon = false;
         return TRIB_OK;
+    }
+    if (conn->base != base && conn->base != NULL && conn->armed == 0 && !conn->base_owned)
+        tribi_grpc_unbind(conn);
     rc = tribi_grpc_bind(conn, base, err);
     if (rc != TRIB_OK)
         return rc;

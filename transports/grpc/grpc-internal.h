@@ -26,7 +26,8 @@ enum {
     TRIBI_GRPC_WINDOW_QUANTUM = 16384, /* a window is not opened by less */
     TRIBI_GRPC_FRAME_MAX = (256 << 10) + 4096, /* some messages of a power of two, with what stands in front of them */
     TRIBI_GRPC_TAKEN_EARLY = 256 << 10, /* by a stream, before they are sent */
-    TRIBI_GRPC_GATHER_MAX = 256 << 10 /* sent at once */
+    TRIBI_GRPC_GATHER_MAX = 256 << 10, /* sent at once */
+    TRIBI_GRPC_GATHER_LEAST = 16 << 10 /* frames are made of so much; of less, when the event has been handled */
 };
 #define TRIBI_GRPC_CONNECTION_WINDOW INT32_MAX
 
@@ -144,7 +145,8 @@ struct tribi_grpc_out {
     uint64_t told;          /* and what the writer knows to be taken */
     unsigned in_conn;       /* pieces in the connection's list */
     bool refused;           /* the peer had all it wanted, and reads no more */
-    bool trailers;          /* the end is a block of headers */
+    bool trailers;          /* the end is a block of headers, which has been submitted; */
+    bool trailing;          /* or is to be, as soon as the last of the pieces has gone */
     bool deferred;          /* HTTP/2 waits for more */
     bool submitted;         /* headers were handed to HTTP/2 */
     bool finishing, end_queued;
@@ -167,6 +169,7 @@ struct tribi_grpc_side {
     pthread_cond_t cond;      /* it was made then */
     struct tribi_grpc_side *next, **link; /* among those that sleep */
     trib_ready_fn *fn;        /* armed */
+    bool soon;                /* and due, whether or not there is something to do */
     void *arg;
     struct event_base *base;  /* where fn runs; NULL: it was never armed */
     struct tribi_grpc_side *due_next, **due_link; /* among those whose fn is to run */

@@ -149,7 +149,8 @@ static int send_some(struct trib_grpc_call *stream, const struct trib_send *send
             if (tribi_grpc_offer(stream) != 0)
                 return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
             if (early && tribi_grpc_gathers(conn) && tell(stream, total, true, ret_bytes)) {
-                tribi_grpc_flush_later(conn);
+                if (stream->out.pieces.bytes >= TRIBI_GRPC_GATHER_LEAST)
+                    tribi_grpc_flush_later(conn);
                 return TRIB_OK;
             }
             tribi_grpc_flush(conn);

@@ -51,8 +51,14 @@ static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *buf, s
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (stream->out.finishing && !stream->out.trailers && n == stream->out.pieces.bytes)
+    if (stream->out.finishing && !stream->out.trailers && n == stream->out.pieces.bytes) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (stream->out.trailing) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            if (tribi_grpc_submit_trailers(stream) != 0)
+                return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
+    }
     return (ssize_t)n;
 }
 

@@ -194,6 +194,8 @@ void tribi_grpc_stream_says(struct trib_grpc_call *stream, const char *text)
 {
     size_t len = text != NULL ? strnlen(text, TEXT_MAX) : 0;
 
+    if (stream->out.text != NULL && len == strlen(stream->out.text) && memcmp(text, stream->out.text, len) == 0)
+        return; /* who does not wait says it again and again */
     stream->out.text = len > 0 ? tribi_grpc_metadata_keep(&stream->farewell, text, len) : NULL;
 }
 
