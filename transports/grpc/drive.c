@@ -15,7 +15,7 @@
 
 #include "transports/grpc/owner-internal.h"
 
-enum { ROUNDS = 16 }; /* system calls in a row, before others of the same base have their turn */
+enum { AT_ONCE = 32, ROUNDS = 16 }; /* system calls in a row, before others of the same base have their turn */
 
 /* ---- Notices ----------------------------------------------------------------------------------------------------- */
 
@@ -253,6 +253,8 @@ static void run_due(struct tribi_grpc_conn *conn)
             fn(arg);
         pthread_mutex_lock(&conn->lock);
         conn->base_thread = pthread_self();
+        if (n > 1 && n % AT_ONCE == 1)
+            tribi_grpc_flush(conn);
     }
 }
 
