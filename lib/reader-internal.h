@@ -24,6 +24,7 @@ struct tribi_pieces {
 struct tribi_marks {
     uint64_t *at;
     size_t first, count, capacity;
+    uint64_t few[2]; /* where they lie in the beginning */
 };
 
 struct trib_reader {
@@ -166,6 +167,8 @@ struct trib_view *tribi_pieces_at(const struct tribi_pieces *pieces, size_t inde
 void tribi_pieces_clear(struct tribi_pieces *pieces);
 void tribi_pieces_done(struct tribi_pieces *pieces);
 
+void tribi_marks_init(struct tribi_marks *marks);
+void tribi_marks_done(struct tribi_marks *marks);
 /* Room for one more; then: the end of a message lies at this position. */
 int tribi_marks_reserve(struct tribi_marks *marks);
 void tribi_marks_push(struct tribi_marks *marks, uint64_t position);

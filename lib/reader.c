@@ -20,6 +20,7 @@ static void reader_init(struct trib_reader *reader, struct trib_budget *budget)
     reader->queue = NULL;
     reader->cursor = reader->end = reader->piece_end = nothing;
     atomic_init(&reader->cancelled, false);
+    tribi_marks_init(&reader->marks);
     reader->deadline = TRIB_FOREVER;
     reader->budget = trib_budget_ref(budget);
     reader->in_lane = tribi_budget_take_lane(&budget->release_lane_taken);
@@ -97,7 +98,7 @@ void tribi_reader_done(struct trib_reader *reader)
     trib_chunk_unref(reader->holder);
     tribi_pieces_done(&reader->behind);
     tribi_pieces_done(&reader->lent);
-    trib_free(reader->marks.at);
+    tribi_marks_done(&reader->marks);
     if (reader->in_lane)
         atomic_store(&reader->budget->release_lane_taken, false);
     trib_budget_unref(reader->budget);
@@ -349,7 +350,7 @@ static void take_in(struct trib_reader *reader, const struct trib_want *want, st
 /* Nothing that was received may get lost for want of memory: the places for it are made before. */
 static int reserve(struct trib_reader *reader, struct trib_error *err)
 {
-    int rc = tribi_pieces_reserve(&reader->behind, 1);
+    int rc = tribi_reader_received(reader) > 0 ? tribi_pieces_reserve(&reader->behind, 1) : TRIB_OK; /* else it becomes the piece itself */
 
     if (rc == TRIB_OK && reader->has_marks) {
         tribi_reader_pass_marks(reader);

@@ -9,8 +9,8 @@
 
 enum { FIRST_CAPACITY = 8 };
 
-/* Doubles a ring of `count` elements and lays it out from 0. NULL: no memory, the ring is as before. */
-static void *grow(void *ring, size_t element, size_t first, size_t count, size_t *capacity)
+/* Doubles a ring of `count` elements and lays it out from 0; one that lies in `few` is not freed. NULL: no memory, the ring is as before. */
+static void *grow(void *ring, const void *few, size_t element, size_t first, size_t count, size_t *capacity)
 {
     size_t wider = *capacity == 0 ? FIRST_CAPACITY : *capacity * 2, tail = *capacity - first;
     char *to = wider > SIZE_MAX / element ? NULL : trib_alloc_raw(wider * element);
@@ -23,7 +23,8 @@ static void *grow(void *ring, size_t element, size_t first, size_t count, size_t
         memcpy(to, (char *)ring + first * element, tail * element);
         memcpy(to + tail * element, ring, (count - tail) * element);
     }
-    trib_free(ring);
+    if (ring != few)
+        trib_free(ring);
     *capacity = wider;
     return to;
 }
@@ -31,7 +32,7 @@ static void *grow(void *ring, size_t element, size_t first, size_t count, size_t
 int tribi_pieces_reserve(struct tribi_pieces *pieces, size_t extra)
 {
     while (pieces->capacity - pieces->count < extra) {
-        void *wider = grow(pieces->views, sizeof(*pieces->views), pieces->first, pieces->count, &pieces->capacity);
+        void *wider = grow(pieces->views, NULL, sizeof(*pieces->views), pieces->first, pieces->count, &pieces->capacity);
         if (wider == NULL)
             return TRIB_ERR_NOMEM;
         pieces->views = wider;
@@ -84,10 +85,22 @@ void tribi_pieces_done(struct tribi_pieces *pieces)
     *pieces = (struct tribi_pieces){.views = NULL};
 }
 
+void tribi_marks_init(struct tribi_marks *marks)
+{
+    marks->at = marks->few;
+    marks->capacity = sizeof(marks->few) / sizeof(marks->few[0]);
+}
+
+void tribi_marks_done(struct tribi_marks *marks)
+{
+    if (marks->at != marks->few)
+        trib_free(marks->at);
+}
+
 int tribi_marks_reserve(struct tribi_marks *marks)
 {
     if (marks->count == marks->capacity) {
-        void *wider = grow(marks->at, sizeof(*marks->at), marks->first, marks->count, &marks->capacity);
+        void *wider = grow(marks->at, marks->few, sizeof(*marks->at), marks->first, marks->count, &marks->capacity);
         if (wider == NULL)
             return TRIB_ERR_NOMEM;
         marks->at = wider;

@@ -11,6 +11,7 @@ enum {
     TRIBI_WRITER_PIECES_MAX = 1024, /* what one system call takes (IOV_MAX) */
     TRIBI_WRITER_SEGMENTS_MAX = 64,
     TRIBI_WRITER_SEGMENTS_FEW = 4,
+    TRIBI_WRITER_PIECES_FEW = 4,
     TRIBI_WRITER_BLOCK = 8192 - 64  /* of small things; with the pool's slack a power of two */
 };
 
@@ -44,7 +45,7 @@ struct trib_writer {
     int64_t deadline;
 
     /* Pieces [first, end) are gathered, each with one reference to its holder; the last segment is the one that is written to. */
-    struct trib_view *pieces;
+    struct trib_view *pieces; /* `few_pieces`, or in memory of their own */
     size_t capacity, first, end;
     size_t pending; /* their bytes */
     size_t gather;  /* options: send from here on */
@@ -68,7 +69,8 @@ struct trib_writer {
     uint64_t position;
     struct trib_writer_stats stats;
     struct tribi_segment few_segments[TRIBI_WRITER_SEGMENTS_FEW];
-    struct trib_error error; /* of the call under way; of `failed`, once that is set. Not zeroed but for its code */
+    struct trib_view few_pieces[TRIBI_WRITER_PIECES_FEW]; /* from here on nothing is zeroed */
+    struct trib_error error; /* of the call under way; of `failed`, once that is set */
 };
 
 /* In front of `channel`, which outlives it, in memory of its. `gather`: bytes from which an append sends first; `bound`: bytes that are gathered at

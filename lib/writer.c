@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { CAPACITY_MIN = 8 };
+enum { CAPACITY_MIN = 32 };
 
 /* ---- Life ----------------------------------------------------------------------------------------------------- */
 
@@ -17,7 +17,7 @@ void tribi_writer_init(struct trib_writer *writer, struct trib_channel *channel,
 {
     unsigned capabilities = trib_channel_capabilities(channel);
 
-    memset(writer, 0, offsetof(struct trib_writer, error));
+    memset(writer, 0, offsetof(struct trib_writer, few_pieces));
     writer->error.code = 0;
     writer->channel = channel;
     writer->marks = (capabilities & TRIB_CAP_MESSAGES) != 0;
@@ -26,6 +26,8 @@ void tribi_writer_init(struct trib_writer *writer, struct trib_channel *channel,
     writer->gather = gather;
     writer->bound = bound > gather ? bound : gather;
     writer->send_at = gather;
+    writer->pieces = writer->few_pieces;
+    writer->capacity = TRIBI_WRITER_PIECES_FEW;
     writer->segments = writer->few_segments;
     writer->segment_capacity = TRIBI_WRITER_SEGMENTS_FEW;
     writer->message_left = UINT64_MAX;
@@ -38,7 +40,8 @@ void tribi_writer_done(struct trib_writer *writer)
         tribi_writer_unref(writer, writer->pieces[writer->first].holder);
     tribi_writer_return_refs(writer);
     trib_chunk_unref(writer->block);
-    trib_free(writer->pieces);
+    if (writer->pieces != writer->few_pieces)
+        trib_free(writer->pieces);
     if (writer->segments != writer->few_segments)
         trib_free(writer->segments);
 }
@@ -62,7 +65,7 @@ static int make_places(struct trib_writer *writer, size_t pieces)
     struct trib_view *larger = writer->pieces;
 
     if (count + pieces > writer->capacity) {
-        size_t capacity = writer->capacity == 0 ? CAPACITY_MIN : 2 * writer->capacity;
+        size_t capacity = writer->capacity < CAPACITY_MIN ? CAPACITY_MIN : 2 * writer->capacity;
 
         larger = trib_alloc_raw(capacity * sizeof(*larger));
         if (larger == NULL)
@@ -71,7 +74,7 @@ static int make_places(struct trib_writer *writer, size_t pieces)
     }
     if (count > 0)
         memmove(larger, writer->pieces + writer->first, count * sizeof(*larger));
-    if (larger != writer->pieces)
+    if (larger != writer->pieces && writer->pieces != writer->few_pieces)
         trib_free(writer->pieces);
     writer->pieces = larger;
     writer->first = 0;

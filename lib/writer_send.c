@@ -210,7 +210,7 @@ int trib_writer_flush(struct trib_writer *writer, struct trib_error *err)
 
 static int finish(struct trib_writer *writer, int status, const char *text)
 {
-    int64_t begin;
+    int64_t deadline = deadline_of(writer), begin;
     int code = tribi_writer_check(writer);
 
     if (code != TRIB_OK || writer->finished)
@@ -221,9 +221,9 @@ static int finish(struct trib_writer *writer, int status, const char *text)
     if (code != TRIB_OK)
         return code;
     writer->error.code = 0;
-    begin = trib_now();
-    code = trib_channel_finish(writer->channel, status, text, deadline_of(writer), &writer->error);
-    writer->stats.blocked_ns += trib_now() - begin;
+    begin = deadline != TRIB_NOWAIT ? trib_now() : 0;
+    code = trib_channel_finish(writer->channel, status, text, deadline, &writer->error);
+    writer->stats.blocked_ns += deadline != TRIB_NOWAIT ? trib_now() - begin : 0;
     writer->finished = code == TRIB_OK;
     if (writer->finished)
         atomic_store_explicit(&writer->stopped, true, memory_order_relaxed);

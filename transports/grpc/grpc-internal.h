@@ -48,6 +48,7 @@ struct tribi_grpc_piece {
 /* A growing ring of them. */
 struct tribi_grpc_pieces {
     struct tribi_grpc_piece *ring;
+    struct tribi_grpc_piece *few; /* the one that it began with, if that is somebody else's memory */
     size_t first, count, capacity;
     size_t bytes;
 };
@@ -220,7 +221,10 @@ struct trib_grpc_call {
     bool reset_sent;
     int failed;          /* what the reader gets after what is queued; 0: nothing */
     uint64_t waits;
-    struct trib_error failure; /* last: not set to zero */
+    /* From here on nothing is set to zero. */
+    struct tribi_grpc_entry few_entries[2];
+    struct tribi_grpc_piece few_pieces[4];
+    struct trib_error failure;
 };
 
 /* ---- The connection --------------------------------------------------------------------------------------------- */

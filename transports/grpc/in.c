@@ -127,19 +127,21 @@ static int lend(struct trib_grpc_call *stream, struct trib_chunk *block, size_t 
     return TRIB_OK;
 }
 
-static int reserve_entry(struct tribi_grpc_in *in)
+static int reserve_entry(struct trib_grpc_call *stream)
 {
-    size_t capacity = in->capacity == 0 ? 8 : in->capacity * 2;
+    struct tribi_grpc_in *in = &stream->in;
+    size_t capacity = in->capacity < 8 ? 8 : in->capacity * 2;
     struct tribi_grpc_entry *entries;
 
     if (in->count < in->capacity)
         return TRIB_OK;
-    entries = trib_alloc(capacity * sizeof(*entries));
+    entries = trib_alloc_raw(capacity * sizeof(*entries));
     if (entries == NULL)
         return TRIB_ERR_NOMEM;
     for (size_t i = 0; i < in->count; i++)
         entries[i] = in->entries[(in->first + i) & (in->capacity - 1)];
-    trib_free(in->entries);
+    if (in->entries != stream->few_entries)
+        trib_free(in->entries);
     in->entries = entries;
     in->first = 0;
     in->capacity = capacity;
@@ -165,7 +167,7 @@ int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsign
         last->flags |= flags;
         trib_chunk_unref(view.holder);
     } else {
-        if (reserve_entry(in) != TRIB_OK) {
+        if (reserve_entry(stream) != TRIB_OK) {
             trib_view_release(&view);
             return TRIB_ERR_NOMEM;
         }

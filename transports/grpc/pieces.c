@@ -15,7 +15,8 @@ int tribi_grpc_pieces_grow(struct tribi_grpc_pieces *pieces, size_t extra)
         return TRIB_ERR_NOMEM;
     for (size_t i = 0; i < pieces->count; i++)
         ring[i] = *tribi_grpc_pieces_at(pieces, i);
-    trib_free(pieces->ring);
+    if (pieces->ring != pieces->few)
+        trib_free(pieces->ring);
     pieces->ring = ring;
     pieces->first = 0;
     pieces->capacity = capacity;
@@ -112,6 +113,7 @@ void tribi_grpc_pieces_done(struct tribi_grpc_pieces *pieces)
 {
     for (size_t i = 0; i < pieces->count; i++)
         trib_chunk_unref(tribi_grpc_pieces_at(pieces, i)->view.holder);
-    trib_free(pieces->ring);
+    if (pieces->ring != pieces->few)
+        trib_free(pieces->ring);
     *pieces = (struct tribi_grpc_pieces){ .ring = NULL };
 }

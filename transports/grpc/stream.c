@@ -23,7 +23,11 @@ int tribi_grpc_stream_new(struct tribi_grpc_conn *conn, struct trib_grpc_call **
             tribi_grpc_credit_unref(credit);
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "make a gRPC stream: no memory");
     }
-    memset(stream, 0, offsetof(struct trib_grpc_call, failure)); /* which counts where `failed` does */
+    memset(stream, 0, offsetof(struct trib_grpc_call, few_entries));
+    stream->in.entries = stream->few_entries;
+    stream->in.capacity = sizeof(stream->few_entries) / sizeof(stream->few_entries[0]);
+    stream->out.pieces.ring = stream->out.pieces.few = stream->few_pieces;
+    stream->out.pieces.capacity = sizeof(stream->few_pieces) / sizeof(stream->few_pieces[0]);
     stream->conn = conn;
     stream->credit = credit;
     stream->grpc_status = -1;
@@ -46,7 +50,8 @@ void tribi_grpc_drop_received(struct trib_grpc_call *stream)
 
     for (; in->count > 0; in->count--, in->first = (in->first + 1) & (in->capacity - 1))
         trib_view_release(&in->entries[in->first].view);
-    trib_free(in->entries);
+    if (in->entries != stream->few_entries)
+        trib_free(in->entries);
     in->entries = NULL;
     in->capacity = in->queued = in->zipped = in->zips = 0;
     tribi_grpc_place_drop(stream);
@@ -223,7 +228,6 @@ int tribi_grpc_stream_channel(struct trib_grpc_call *stream, struct trib_channel
     if (rc != TRIB_OK)
         return rc;
     stream->budget = trib_budget_ref(trib_channel_budget(stream->channel));
-    trib_budget_on_release(stream->budget, tribi_grpc_credit_released, stream->credit);
     stream->orphan = false;
     tribi_grpc_conn_ref(conn);
     *ret_channel = stream->channel;

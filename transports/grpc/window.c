@@ -193,6 +193,8 @@ void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
         return;
     if (stream->remote_end || stream->closed || stream->id == 0 || conn->lost || stream->ignores)
         return;
+    if (!stream->reads) /* on the thread of the reader, whose releases go by unseen until then */
+        trib_budget_on_release(stream->budget, tribi_grpc_credit_released, stream->credit);
     stream->reads = true;
     atomic_store(&stream->credit->thirsty, true); /* first: what is released from here on is told, what was before is seen */
     held = held_now(stream);
