@@ -112,6 +112,19 @@ static inline uint64_t tribi_reader_position(const struct trib_reader *reader)
     return reader->piece_end_position - tribi_reader_piece(reader);
 }
 
+/* A take inside the piece: n bytes are consumed, and begin where this says. NULL: there are fewer, or there is more to do. From 1 on: nothing is no
+ * take. */
+static inline const uint8_t *tribi_reader_take_here(struct trib_reader *reader, size_t n)
+{
+    const uint8_t *at = reader->cursor;
+
+    if (n - 1 >= (size_t)(reader->end - at) || atomic_load_explicit(&reader->cancelled, memory_order_relaxed))
+        return NULL;
+    reader->cursor = at + n;
+    reader->takes++;
+    return at;
+}
+
 /* TRIB_ERR_CANCELLED, or TRIB_OK. */
 int tribi_reader_check_cancel(const struct trib_reader *reader, struct trib_error *err);
 

@@ -566,11 +566,10 @@ static int take(struct trib_reader *reader, size_t n, size_t align, bool consume
 
 int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err)
 {
-    /* From 1 on: nothing is no take. */
-    if (n - 1 < (size_t)(reader->end - reader->cursor) && !atomic_load_explicit(&reader->cancelled, memory_order_relaxed)) {
-        *ret_view = (struct trib_view){.data = reader->cursor, .len = n, .holder = reader->holder};
-        reader->cursor += n;
-        reader->takes++;
+    const uint8_t *at = tribi_reader_take_here(reader, n);
+
+    if (at != NULL) {
+        *ret_view = (struct trib_view){.data = at, .len = n, .holder = reader->holder};
         return TRIB_OK;
     }
     if (tribi_reader_take_queued(reader, n, ret_view))

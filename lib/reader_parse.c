@@ -7,8 +7,12 @@
 static inline int bytes_of(struct trib_reader *reader, size_t n, const uint8_t **ret_bytes, struct trib_error *err)
 {
     struct trib_view view;
-    int rc = trib_reader_take(reader, n, &view, err);
+    int rc;
 
+    *ret_bytes = tribi_reader_take_here(reader, n);
+    if (*ret_bytes != NULL)
+        return TRIB_OK;
+    rc = trib_reader_take(reader, n, &view, err);
     if (rc == TRIB_OK)
         *ret_bytes = view.data;
     return rc;

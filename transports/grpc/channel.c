@@ -436,11 +436,13 @@ static int grpc_watch(void *self, struct event_base *base, enum trib_direction d
 static int grpc_soon(void *self, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
 {
     struct trib_grpc_call *stream = self;
+    struct tribi_grpc_side *side = &stream->sides[TRIB_READABLE];
     int rc;
 
     pthread_mutex_lock(&stream->conn->lock);
-    stream->sides[TRIB_READABLE].soon = true;
-    rc = tribi_grpc_watch(&stream->sides[TRIB_READABLE], base, fn, arg, err);
+    side->soon = true;
+    rc = tribi_grpc_watch(side, base, fn, arg, err);
+    side->soon = side->soon && rc == TRIB_OK;
     pthread_mutex_unlock(&stream->conn->lock);
     return rc;
 }

@@ -190,7 +190,7 @@ int tribi_grpc_metadata_decode(struct tribi_grpc_metadata *metadata, const char 
     return rc;
 }
 
-void tribi_grpc_metadata_done(struct tribi_grpc_metadata *metadata)
+void tribi_grpc_metadata_free(struct tribi_grpc_metadata *metadata)
 {
     struct tribi_grpc_page *next;
 

@@ -109,7 +109,8 @@ void tribi_grpc_stream_free(struct trib_grpc_call *stream)
         unlink_incoming(stream);
     if (!stream->closed && stream->id != 0)
         nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
-    tribi_grpc_stream_empty(stream);
+    if (!stream->gone) /* else it has been */
+        tribi_grpc_stream_empty(stream);
     *stream->link = stream->next;
     if (stream->next != NULL)
         stream->next->link = stream->link;

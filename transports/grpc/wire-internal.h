@@ -20,7 +20,12 @@ int tribi_grpc_metadata_add(struct tribi_grpc_metadata *metadata, const char *na
 int tribi_grpc_metadata_decode(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const char *value, size_t len);
 /* A copy of a text in the same memory; NULL: there is none. */
 char *tribi_grpc_metadata_keep(struct tribi_grpc_metadata *metadata, const char *text, size_t len);
-void tribi_grpc_metadata_done(struct tribi_grpc_metadata *metadata);
+void tribi_grpc_metadata_free(struct tribi_grpc_metadata *metadata);
+static inline void tribi_grpc_metadata_done(struct tribi_grpc_metadata *metadata)
+{
+    if (metadata->pages != NULL)
+        tribi_grpc_metadata_free(metadata);
+}
 const struct trib_grpc_entry *tribi_grpc_metadata_find(const struct tribi_grpc_metadata *metadata, const char *name);
 
 /* Whether a user may send it: lower-case name, not one of gRPC's own; a printable value unless -bin. */
