@@ -8,6 +8,7 @@
 #include <tributary/writer.h>
 
 #include <check.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ static const size_t past_sizes[] = {
     offsetof(struct trib_channel_ops, peer),
     offsetof(struct trib_channel_ops, stats),
     offsetof(struct trib_channel_ops, inbox),
+    offsetof(struct trib_channel_ops, soon),
     sizeof(struct trib_channel_ops),
 };
 
@@ -102,6 +104,52 @@ START_TEST(test_tables_that_are_too_small)
     ck_assert_ptr_null(channel);
     ck_assert_uint_eq(fake->closes, 0); /* self stays the caller's */
     free(table);
+}
+END_TEST
+
+static struct {
+    trib_ready_fn *fn;
+    void *arg;
+    int outcome;
+    unsigned runs;
+} soon;
+
+static int keep_soon(void *self, struct event_base *base, trib_ready_fn *fn, void *arg, struct trib_error *err)
+{
+    (void)self, (void)base;
+    if (soon.outcome != TRIB_OK)
+        return trib_error_set(err, soon.outcome, 0, "no");
+    soon.fn = fn;
+    soon.arg = arg;
+    return TRIB_OK;
+}
+
+static void on_readable(struct trib_reader *reader, void *arg)
+{
+    (void)reader;
+    ++*(unsigned *)arg;
+}
+
+/* A channel may run a reader's callback for the first time itself; it is a watch like any other. */
+START_TEST(test_soon)
+{
+    struct event_base *base = event_base_new();
+    struct trib_reader *reader;
+
+    open_fake(TRIB_CAP_EVENTS);
+    fake->ops.soon = keep_soon;
+    memset(&soon, 0, sizeof(soon));
+    reader = trib_channel_reader(channel);
+    soon.outcome = TRIB_ERR_NOMEM;
+    ck_assert_int_eq(trib_reader_set_callback(reader, base, on_readable, &soon.runs, NULL), TRIB_ERR_NOMEM);
+    soon.outcome = TRIB_OK;
+    ck_assert_int_eq(trib_reader_set_callback(reader, base, on_readable, &soon.runs, NULL), TRIB_OK);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    ck_assert_uint_eq(soon.runs, 0); /* no event of the reader's own */
+    soon.fn(soon.arg);
+    ck_assert_uint_eq(soon.runs, 1);
+    ck_assert_int_eq(trib_reader_set_callback(reader, NULL, NULL, NULL, NULL), TRIB_OK);
+    event_base_free(base);
 }
 END_TEST
 
@@ -475,6 +523,7 @@ static Suite *channel_suite(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, test_past_sizes, 0, COUNT(past_sizes));
+    tcase_add_test(tcase, test_soon);
     tcase_add_loop_test(tcase, test_tables_that_are_too_small, 0, TRIB_CHANNEL_OPS_SIZE_0_1);
     tcase_add_loop_test(tcase, test_required_slots, 0, COUNT(required));
     tcase_add_loop_test(tcase, test_option_sizes, 0, COUNT(option_sizes));

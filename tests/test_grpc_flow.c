@@ -32,6 +32,7 @@ static struct {
     struct trib_view held[HELD_MAX];
     size_t held_count;
     sem_t rests, goes_on;
+    int first_end; /* what the handler's first finish said */
 } side;
 
 static void keep(struct trib_view view)
@@ -112,6 +113,26 @@ static void on_echo(struct trib_reader *reader, void *arg)
     }
 }
 
+enum { SMALL = 100, LARGE = 100000, EARLY = 6, LATE = 7 };
+
+static void on_end(struct trib_writer *writer, void *arg)
+{
+    (void)arg;
+    trib_writer_finish(writer, LATE, "late", NULL);
+}
+
+/* A message and the end behind it, which is said otherwise where it cannot go along. */
+static void answer(struct trib_writer *writer, size_t len)
+{
+    static const uint8_t bytes[LARGE];
+
+    ck_assert_int_eq(trib_writer_set_callback(writer, side.base, on_end, NULL, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_writer_begin_message(writer, len, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_writer_bytes(writer, bytes, len, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_writer_end_message(writer, NULL), TRIB_OK);
+    side.first_end = trib_writer_finish(writer, EARLY, "early", NULL);
+}
+
 static void on_call(struct trib_grpc_call *call, void *arg)
 {
     static const struct {
@@ -122,6 +143,8 @@ static void on_call(struct trib_grpc_call *call, void *arg)
 
     (void)arg;
     side.channels[side.channel_count++] = channel;
+    if (strcmp(trib_grpc_call_path(call), "/test/Small") == 0 || strcmp(trib_grpc_call_path(call), "/test/Large") == 0)
+        answer(trib_channel_writer(channel), trib_grpc_call_path(call)[6] == 'S' ? SMALL : LARGE);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(trib_grpc_call_path(call), kinds[i].path) == 0 && kinds[i].fn != NULL) {
             trib_writer_set_deadline(trib_channel_writer(channel), TRIB_NOWAIT);
@@ -486,6 +509,40 @@ START_TEST(test_tiny_window)
 }
 END_TEST
 
+/* An end goes right behind the last message where the window has room for that. Where it has not, nothing of it is said: the writer may end otherwise. */
+START_TEST(test_end_behind_a_message)
+{
+    struct trib_grpc_settings settings = TRIB_GRPC_SETTINGS_INIT;
+    struct trib_grpc_client *client;
+    struct trib_grpc_call *call;
+    struct trib_channel *channel;
+    struct trib_view view;
+    struct trib_error err;
+    const char *text;
+    int status;
+
+    balance_setup();
+    start(0, 0, 0);
+    settings.window = 1000;
+    ck_assert_int_eq(trib_grpc_connect(side.address, NULL, &client, &err), TRIB_OK);
+    trib_grpc_client_configure(client, &settings);
+    ck_assert_int_eq(trib_grpc_call(client, _i == 0 ? "/test/Small" : "/test/Large", NULL, &call, &err), TRIB_OK);
+    channel = trib_grpc_call_channel(call);
+    ck_assert_int_eq(trib_writer_finish(trib_channel_writer(channel), 0, NULL, &err), TRIB_OK);
+    ck_assert_int_eq(trib_reader_take_message(trib_channel_reader(channel), 1 << 20, &view, &err), TRIB_OK);
+    ck_assert_uint_eq(view.len, _i == 0 ? SMALL : LARGE);
+    ck_assert_int_eq(trib_reader_take_message(trib_channel_reader(channel), 1 << 20, &view, &err), TRIB_ERR_FAILED);
+    ck_assert_int_eq(trib_grpc_call_status(call, &status, &text), TRIB_OK);
+    ck_assert_int_eq(status, _i == 0 ? EARLY : LATE);
+    ck_assert_str_eq(text, _i == 0 ? "early" : "late");
+    trib_channel_free(channel);
+    trib_grpc_client_free(client);
+    stop();
+    ck_assert_int_eq(side.first_end, _i == 0 ? TRIB_OK : TRIB_AGAIN);
+    balance_teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gRPC's flow control");
@@ -501,6 +558,7 @@ int main(void)
     tcase_add_test(tcase, test_bound_on_the_sum);
     tcase_add_test(tcase, test_initial_window_changes);
     tcase_add_loop_test(tcase, test_tiny_window, 1, 6);
+    tcase_add_loop_test(tcase, test_end_behind_a_message, 0, 2);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
