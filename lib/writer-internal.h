@@ -58,7 +58,7 @@ struct trib_writer {
     /* Small things go here, one behind the other. */
     struct trib_chunk *block;
     uint8_t *block_data;
-    size_t block_used;
+    size_t block_used, block_len;
     struct tribi_writer_refs block_refs;
     struct tribi_writer_refs view_refs; /* of the chunk that was written last */
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { CAPACITY_MIN = 32 };
+enum { CAPACITY_MIN = 32, FIRST_BLOCK = 192 };
 
 /* ---- Life ----------------------------------------------------------------------------------------------------- */
 
@@ -129,17 +129,46 @@ static inline int make_room(struct trib_writer *writer, size_t len, size_t piece
     return make_room_slowly(writer, len, pieces);
 }
 
-static uint8_t *renew_block(struct trib_writer *writer)
+static void free_first(void *arg, const void *data, size_t len)
+{
+    (void)data, (void)len;
+    trib_free(arg);
+}
+
+/* Most writers of a gRPC call write one message, with a few bytes in front of it: a block of the pool costs them more than all else. */
+static int make_block(struct trib_writer *writer, size_t len, struct trib_chunk **ret_block)
+{
+    uint8_t *first;
+    int code;
+
+    if (writer->block != NULL || len > FIRST_BLOCK || !writer->marks || writer->by_reference) {
+        code = trib_chunk_new(TRIBI_WRITER_BLOCK, 1, ret_block, &writer->error);
+        if (code == TRIB_OK)
+            writer->block_data = trib_chunk_writable(*ret_block);
+        return code;
+    }
+    first = trib_alloc_raw(FIRST_BLOCK);
+    if (first == NULL)
+        return trib_error_set(&writer->error, TRIB_ERR_NOMEM, 0, "write to %s: no memory", trib_channel_name(writer->channel));
+    code = trib_chunk_wrap(first, FIRST_BLOCK, free_first, first, ret_block, &writer->error);
+    if (code != TRIB_OK)
+        trib_free(first);
+    else
+        writer->block_data = first;
+    return code;
+}
+
+static uint8_t *renew_block(struct trib_writer *writer, size_t len)
 {
     /* Full. Where all of it has left and nobody kept any, it serves again. */
-    if (writer->block == NULL || trib_chunk_writable(writer->block) == NULL) {
+    if (writer->block == NULL || writer->block_len < TRIBI_WRITER_BLOCK || trib_chunk_writable(writer->block) == NULL) {
         struct trib_chunk *block;
 
-        if (trib_chunk_new(TRIBI_WRITER_BLOCK, 1, &block, &writer->error) != TRIB_OK)
+        if (make_block(writer, len, &block) != TRIB_OK)
             return NULL;
         trib_chunk_unref(writer->block);
         writer->block = block;
-        writer->block_data = trib_chunk_writable(block);
+        writer->block_len = trib_chunk_len(block);
     }
     writer->block_used = 0;
     return writer->block_data;
@@ -148,9 +177,9 @@ static uint8_t *renew_block(struct trib_writer *writer)
 /* A place for `len` bytes of small things, at most TRIBI_WRITER_BLOCK; NULL without memory. */
 static inline uint8_t *reserve(struct trib_writer *writer, size_t len)
 {
-    if (writer->block != NULL && len <= TRIBI_WRITER_BLOCK - writer->block_used)
+    if (writer->block != NULL && len <= writer->block_len - writer->block_used)
         return writer->block_data + writer->block_used;
-    return renew_block(writer);
+    return renew_block(writer, len);
 }
 
 /* ---- Appending: after make_room(), never fails ---------------------------------------------------------------- */

@@ -113,13 +113,13 @@ static int64_t deadline_of(const struct trib_writer *writer)
 
 static int offer(struct trib_writer *writer, struct trib_send *send, size_t *ret_taken)
 {
-    bool probed = writer->by_reference || (send->flags & TRIB_SEND_MORE) != 0;
     int64_t deadline = deadline_of(writer);
+    bool probed = deadline == TRIB_NOWAIT || writer->by_reference || (send->flags & TRIB_SEND_MORE) != 0;
     int64_t begin;
     int code;
 
     writer->error.code = 0;
-    /* Where references move, or another send follows for which these bytes may be held back, two looks at the clock would double the
+    /* Where nobody waits, references move, or another send follows for which these bytes may be held back, two looks at the clock double the
      * cost: only the waiting is timed. */
     if (probed) {
         send->deadline = TRIB_NOWAIT;
