@@ -391,6 +391,36 @@ START_TEST(test_window_overflow)
 }
 END_TEST
 
+/* DATA or HEADERS on a stream that the client has ended, with END_STREAM or RST_STREAM, in the same breath or when all of it has been handled. */
+START_TEST(test_late_frames)
+{
+    static const uint8_t reason[4] = { 0, 0, 0, 8 }, ping[8] = "barrier";
+    static struct grpc_raw_frame frame;
+    bool reset = (_i & 1) != 0, apart = (_i & 2) != 0, headers = (_i & 4) != 0;
+    int fd = grpc_raw_connect(echo.address);
+
+    grpc_raw_preface();
+    grpc_raw_request(1, "/test/Echo", reset ? 0 : 1);
+    if (reset)
+        grpc_raw_frame(3, 0, 1, reason, sizeof(reason));
+    if (apart) {
+        ck_assert(grpc_raw_send(fd));
+        grpc_raw_frame(6, 0, 0, ping, sizeof(ping));
+        ck_assert(reset || grpc_raw_until(fd, 1, &frame)); /* the answer, which is trailers only */
+        ck_assert(grpc_raw_send(fd));
+        do
+            ck_assert(grpc_raw_until(fd, 6, &frame));
+        while ((frame.flags & 1) == 0);
+    }
+    if (headers)
+        grpc_raw_request(1, "/test/Echo", 0);
+    else
+        grpc_raw_frame(0, 0, 1, "late", 4);
+    ck_assert(grpc_raw_send(fd));
+    expect_goaway(fd, 5);
+}
+END_TEST
+
 /* More than the window that was given: of a stream that nobody reads. */
 START_TEST(test_window_disregarded)
 {
@@ -530,6 +560,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_header_list, 0, 2);
     tcase_add_test(tcase, test_header_list_answer);
     tcase_add_loop_test(tcase, test_window_overflow, 0, 2);
+    tcase_add_loop_test(tcase, test_late_frames, 0, 8);
     tcase_add_test(tcase, test_window_disregarded);
     tcase_add_loop_test(tcase, test_malformed, 0, 8);
     tcase_add_test(tcase, test_half_open);
