@@ -21,6 +21,7 @@ enum {
     LINE = 64,           /* every block begins on a cache line */
     PAGE = 4096          /* mappings begin on one, at least */
 };
+#define HUGE_FROM ((size_t)4 << 20) /* from here on large pages: x */
 #define MAP_FROM ((size_t)64 << 10) /* below, malloc() decides when memory goes back to the system; these do when they are given back */
 
 /* A block and its header, which lives as long as the block. */
@@ -148,7 +149,13 @@ static uint8_t *map_block(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (size >= HUGE_FROM)
+        madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static struct block *new_block(size_t size, unsigned size_class)

@@ -15,6 +15,8 @@ WARN_CFLAGS=
 m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith
   -Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wno-format-nonliteral -Wnull-dereference -Wimplicit-fallthrough -Wdouble-promotion
   -Wlogical-op -Wduplicated-cond -Wno-missing-field-initializers], [TRIB_TRY_CFLAG(flag)])
+dnl GCC warns of each fence under TSan, which does not follow fences; those here order nothing that is not atomic itself.
+AS_IF([test "$enable_tsan" = yes], [TRIB_TRY_CFLAG([-Wno-tsan])])
 AS_IF([test "$enable_maintainer_mode" = yes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
 AC_SUBST([WARN_CFLAGS])
 ])
