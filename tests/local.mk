@@ -7,7 +7,8 @@ libtributary_support_la_SOURCES = \
 	tests/support/capture.c tests/support/capture.h \
 	tests/support/data.c tests/support/data.h \
 	tests/support/fail_alloc.c tests/support/fail_alloc.h \
-	tests/support/grpc_echo.c tests/support/grpc_echo.h
+	tests/support/grpc_echo.c tests/support/grpc_echo.h \
+	tests/support/mark.c
 
 script_tests += \
 	tests/check_docs.sh \
