@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, CONTINUATION = 9 };
-enum { ACK = 1, END_STREAM = 1, END_HEADERS = 4, ENHANCE_YOUR_CALM = 11, STALL_MS = 50 };
+enum { ACK = 1, END_STREAM = 1, END_HEADERS = 4, ENHANCE_YOUR_CALM = 11, STALL_MS = 50, HANDSHAKE_MS = 1000 };
 
 static struct grpc_echo echo;
 static struct trib_error err;
@@ -246,7 +246,7 @@ START_TEST(test_slow_frame)
     struct trib_grpc_call *call;
     int fd;
 
-    configure((struct trib_grpc_settings){ .frame_ms = 40 });
+    configure((struct trib_grpc_settings){ .handshake_ms = HANDSHAKE_MS, .frame_ms = 40 }); /* the first look comes after the former */
     fd = open_call();
     slow[_i].put();
     ck_assert(grpc_raw_send(fd));
@@ -295,7 +295,7 @@ static int do_stall(void *arg)
 
 START_TEST(test_slow_server)
 {
-    configure((struct trib_grpc_settings){ .handshake_ms = STALL_MS, .frame_ms = STALL_MS }); /* the first look comes after the former */
+    configure((struct trib_grpc_settings){ .handshake_ms = STALL_MS, .frame_ms = STALL_MS });
     ck_assert_int_eq(grpc_echo_run(&echo, do_stall, NULL), 0);
     ck_assert_msg(grpc_raw_until(stall.fd, DATA, &frame), "the server has closed");
     ck_assert(frame.len == 21 && memcmp(frame.payload + 5, "0123456789abcdef", 16) == 0);
