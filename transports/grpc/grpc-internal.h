@@ -402,7 +402,7 @@ void tribi_grpc_clock_arm(struct tribi_grpc_conn *conn);           /* drive.c: o
 /* in.c, under the lock: one system call. TRIB_OK: bytes came; TRIB_AGAIN; else the connection is lost. */
 int tribi_grpc_receive(struct tribi_grpc_conn *conn);
 int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_t len);
-int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom); /* takes the reference */
+int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom); /* takes the reference; tells nobody */
 void tribi_grpc_place_drop(struct trib_grpc_call *stream);
 
 /* out.c, under the lock */

@@ -174,7 +174,6 @@ int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsign
         *entry_at(in, in->count++) = (struct tribi_grpc_entry){ view, flags, headroom, in->compressed };
     }
     in->queued += view.len;
-    tribi_grpc_notify(stream, TRIB_READABLE);
     return TRIB_OK;
 }
 
@@ -185,7 +184,7 @@ void tribi_grpc_place_drop(struct trib_grpc_call *stream)
 }
 
 /* Payload that belongs to the stream's place: it lies there already, or is moved there. */
-static int into_place(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+static int into_place(struct trib_grpc_call *stream, const uint8_t *data, size_t len, unsigned flags)
 {
     struct tribi_grpc_place *place = &stream->in.place;
     struct trib_view view = { place->at, len, trib_chunk_ref(place->block) };
@@ -200,7 +199,7 @@ static int into_place(struct trib_grpc_call *stream, const uint8_t *data, size_t
     place->headroom = 0;
     if (place->room == 0)
         tribi_grpc_place_drop(stream);
-    return tribi_grpc_push(stream, view, 0, headroom);
+    return tribi_grpc_push(stream, view, flags, headroom);
 }
 
 /* A reader may keep a whole lease for the last byte of it, so a small budget is lent in small parts. */
@@ -212,7 +211,7 @@ static size_t most_lent(const struct trib_grpc_call *stream)
 }
 
 /* Payload in the block that everybody shares, by reference; the views of one stream that wait there share a lease. */
-static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size_t len, unsigned flags)
 {
     struct tribi_grpc_entry *last = stream->in.count > 0 ? entry_at(&stream->in, stream->in.count - 1) : NULL;
     struct trib_chunk *block = stream->conn->fed_block, *holder;
@@ -233,19 +232,19 @@ static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size
         stream->in.lease = holder; /* compared only, while an entry holds it */
         stream->in.lease_block = block;
     }
-    return tribi_grpc_push(stream, (struct trib_view){ data, len, holder }, 0, 0);
+    return tribi_grpc_push(stream, (struct trib_view){ data, len, holder }, flags, 0);
 }
 
-static int push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len)
+static int push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len, unsigned flags)
 {
     struct trib_chunk *holder;
     int rc = lend(stream, block, len, &holder);
 
-    return rc == TRIB_OK ? tribi_grpc_push(stream, (struct trib_view){ trib_chunk_data(block), len, holder }, 0, 0) : rc;
+    return rc == TRIB_OK ? tribi_grpc_push(stream, (struct trib_view){ trib_chunk_data(block), len, holder }, flags, 0) : rc;
 }
 
 /* copy: the bytes came to a place of another stream, where they cannot stay */
-static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
+static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t len, unsigned flags)
 {
     struct trib_chunk *block;
     int rc = trib_chunk_copy(data, len, &block, NULL);
@@ -253,16 +252,18 @@ static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t le
     if (rc != TRIB_OK)
         return rc;
     stream->in.copied += len;
-    rc = push_lent(stream, block, len);
+    rc = push_lent(stream, block, len, flags);
     trib_chunk_unref(block);
     return rc;
 }
 
 /* ---- Messages --------------------------------------------------------------------------------------------------- */
 
+/* len > 0. The mark of the message's end goes with its last bytes. */
 static int payload(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last)
 {
-    size_t part;
+    size_t most = most_lent(stream), part;
+    unsigned flags;
     int rc = TRIB_OK;
 
     if (stream->in.compressed)
@@ -270,22 +271,23 @@ static int payload(struct trib_grpc_call *stream, const uint8_t *data, size_t le
     while (len > 0 && rc == TRIB_OK) {
         if (stream->in.place.block != NULL && stream->in.zips == 0) { /* else it is for what those become */
             part = len < stream->in.place.room ? len : stream->in.place.room;
-            rc = into_place(stream, data, part);
+            flags = last && part == len ? TRIB_RECV_MARK : 0;
+            rc = into_place(stream, data, part, flags);
         } else {
-            part = len < most_lent(stream) ? len : most_lent(stream);
-            rc = stream->conn->fed_block != NULL ? by_reference(stream, data, part) : by_copy(stream, data, part);
+            part = len < most ? len : most;
+            flags = last && part == len ? TRIB_RECV_MARK : 0;
+            rc = stream->conn->fed_block != NULL ? by_reference(stream, data, part, flags) : by_copy(stream, data, part, flags);
         }
         data += part;
         len -= part;
         stream->in.copied += stream->conn->fed_copied ? part : 0;
     }
-    return rc == TRIB_OK && last ? tribi_grpc_push(stream, (struct trib_view){ NULL, 0, NULL }, TRIB_RECV_MARK, 0) : rc;
+    return rc;
 }
 
-static int message_begins(struct trib_grpc_call *stream)
+static int message_begins(struct trib_grpc_call *stream, const uint8_t *p)
 {
     struct tribi_grpc_in *in = &stream->in;
-    const uint8_t *p = in->prefix;
     size_t limit = stream->conn->options.limit;
 
     in->left = (uint64_t)p[1] << 24 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 8 | p[4];
@@ -314,27 +316,31 @@ static int message_begins(struct trib_grpc_call *stream)
 int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_t len)
 {
     struct tribi_grpc_in *in = &stream->in;
+    size_t n;
     int rc = TRIB_OK;
 
     while (len > 0 && rc == TRIB_OK) {
-        size_t n;
-
         if (in->in_message) {
             n = len < in->left ? len : (size_t)in->left;
             in->left -= n;
             in->in_message = in->left > 0;
             rc = payload(stream, data, n, !in->in_message);
+        } else if (in->prefix_len == 0 && len >= TRIBI_GRPC_PREFIX) { /* nearly always it is there whole */
+            n = TRIBI_GRPC_PREFIX;
+            rc = message_begins(stream, data);
         } else {
             n = TRIBI_GRPC_PREFIX - in->prefix_len;
             n = len < n ? len : n;
             memcpy(in->prefix + in->prefix_len, data, n);
             in->prefix_len += (unsigned)n;
             if (in->prefix_len == TRIBI_GRPC_PREFIX)
-                rc = message_begins(stream);
+                rc = message_begins(stream, in->prefix);
         }
         data += n;
         len -= n;
     }
+    if (in->count > 0) /* once for all the messages of a frame */
+        tribi_grpc_notify(stream, TRIB_READABLE);
     return rc;
 }
 
