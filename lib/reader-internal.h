@@ -13,6 +13,13 @@
 
 struct event;
 
+/* A function that is not inlined into its callers. */
+#if defined(__GNUC__)
+#define TRIBI_APART __attribute__((noinline))
+#else
+#define TRIBI_APART
+#endif
+
 /* A growing ring of views; each holds one reference. */
 struct tribi_pieces {
     struct trib_view *views;

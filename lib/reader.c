@@ -564,6 +564,13 @@ static int take(struct trib_reader *reader, size_t n, size_t align, bool consume
     return TRIB_OK;
 }
 
+/* A take that the piece has not enough for. Apart: what it saves on the stack would be saved by each take inside the piece too, which takes as long as
+ * all the rest of that. */
+TRIBI_APART static int take_on(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err)
+{
+    return tribi_reader_take_queued(reader, n, ret_view) ? TRIB_OK : take(reader, n, 1, true, ret_view, err);
+}
+
 int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err)
 {
     const uint8_t *at = tribi_reader_take_here(reader, n);
@@ -572,9 +579,7 @@ int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret
         *ret_view = (struct trib_view){.data = at, .len = n, .holder = reader->holder};
         return TRIB_OK;
     }
-    if (tribi_reader_take_queued(reader, n, ret_view))
-        return TRIB_OK;
-    return take(reader, n, 1, true, ret_view, err);
+    return take_on(reader, n, ret_view, err);
 }
 
 int trib_reader_take_aligned(struct trib_reader *reader, size_t n, size_t align, struct trib_view *ret_view, struct trib_error *err)
