@@ -459,7 +459,7 @@ static bool segments_left(struct trib_writer *writer)
 static int begin_message(struct trib_writer *writer, uint64_t size)
 {
     struct tribi_segment *segment;
-    int code = check_append(writer, 0);
+    int code = tribi_writer_stopped(writer) ? check_append(writer, 0) : TRIB_OK;
 
     if (code == TRIB_OK && writer->in_message)
         code = usage(writer, "begin_message inside a message");
@@ -486,7 +486,7 @@ int trib_writer_begin_message(struct trib_writer *writer, uint64_t size, struct 
 
 static int end_message(struct trib_writer *writer)
 {
-    int code = check_append(writer, 0);
+    int code = tribi_writer_stopped(writer) ? check_append(writer, 0) : TRIB_OK;
 
     if (code != TRIB_OK)
         return code;
