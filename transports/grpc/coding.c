@@ -287,7 +287,7 @@ static int deflate_some(struct tribi_grpc_deflate *to, const uint8_t *data, size
             continue;
         view = (struct trib_view){ trib_chunk_data(to->block), OUTPUT - to->z.avail_out, to->block };
         if (view.len > 0)
-            tribi_grpc_pieces_push(&to->done, &(struct tribi_grpc_piece){ .view = view });
+            tribi_grpc_pieces_push(&to->done, (struct tribi_grpc_piece){ .view = view });
         else
             trib_chunk_unref(to->block);
         to->block = NULL;
@@ -305,7 +305,7 @@ static int send_message(struct trib_grpc_call *stream)
     if (tribi_grpc_pieces_reserve(&stream->out.pieces, done->count + 1) != TRIB_OK ||
         tribi_grpc_small(stream->conn, prefix, sizeof(prefix), &piece.view) != TRIB_OK)
         return TRIB_ERR_NOMEM;
-    tribi_grpc_pieces_push(&stream->out.pieces, &piece);
+    tribi_grpc_pieces_push(&stream->out.pieces, piece);
     tribi_grpc_pieces_move(done, n, &stream->out.pieces);
     return TRIB_OK;
 }

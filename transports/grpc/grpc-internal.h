@@ -64,11 +64,11 @@ static inline int tribi_grpc_pieces_reserve(struct tribi_grpc_pieces *pieces, si
     return pieces->capacity - pieces->count >= extra ? TRIB_OK : tribi_grpc_pieces_grow(pieces, extra);
 }
 
-/* After reserve. */
-static inline void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, const struct tribi_grpc_piece *piece)
+/* After reserve. By value: written where it stays, and not on the stack first. */
+static inline void tribi_grpc_pieces_push(struct tribi_grpc_pieces *pieces, struct tribi_grpc_piece piece)
 {
-    pieces->bytes += piece->view.len;
-    *tribi_grpc_pieces_at(pieces, pieces->count++) = *piece;
+    pieces->bytes += piece.view.len;
+    *tribi_grpc_pieces_at(pieces, pieces->count++) = piece;
 }
 
 void tribi_grpc_pieces_pop(struct tribi_grpc_pieces *pieces, size_t bytes); /* from the front; lets go */

@@ -293,7 +293,7 @@ void tribi_grpc_refuse(struct trib_grpc_call *stream)
     stream->out.submitted = stream->out.finishing = true;
     if (!stream->is_head && tribi_grpc_pieces_reserve(&stream->out.pieces, 1) == TRIB_OK &&
         tribi_grpc_small(stream->conn, text, strlen(text), &piece.view) == TRIB_OK)
-        tribi_grpc_pieces_push(&stream->out.pieces, &piece);
+        tribi_grpc_pieces_push(&stream->out.pieces, piece);
     if (nghttp2_submit_response(tribi_grpc_stirred(stream->conn), stream->id, block.nv, block.count, stream->is_head ? NULL : &source) != 0)
         tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 }

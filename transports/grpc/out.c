@@ -44,14 +44,13 @@ int tribi_grpc_small(struct tribi_grpc_conn *conn, const void *data, size_t len,
     return TRIB_OK;
 }
 
-/* The frames that HTTP/2 writes itself; DATA comes by send_data (session.c), to the same list, in the same order. That it wants to write no more is
- * cheaper to ask than to find out by the next call. */
+/* The frames that HTTP/2 writes itself; DATA comes by send_data (session.c), to the same list, in the same order. A call that returns no bytes has gone
+ * on until there was nothing more to say; else that it wants to write no more is cheaper to ask than to find out by the next call. */
 static void gather(struct tribi_grpc_conn *conn)
 {
     while (!conn->quiet && conn->out.count < TRIBI_GRPC_PIECES && conn->out.bytes < OUT_BYTES) {
         struct trib_view view;
         const uint8_t *data;
-        size_t before = conn->out.bytes;
         ssize_t n = nghttp2_session_mem_send(conn->session, &data);
 
         if (n < 0) {
@@ -66,7 +65,7 @@ static void gather(struct tribi_grpc_conn *conn)
             tribi_grpc_pieces_extend(&conn->out, view);
             conn->out_queued += (size_t)n;
         }
-        conn->quiet = conn->out.bytes == before || !nghttp2_session_want_write(conn->session);
+        conn->quiet = n == 0 || !nghttp2_session_want_write(conn->session);
     }
 }
 

@@ -67,7 +67,7 @@ void tribi_grpc_pieces_extend(struct tribi_grpc_pieces *pieces, struct trib_view
         trib_chunk_unref(view.holder);
         return;
     }
-    tribi_grpc_pieces_push(pieces, &(struct tribi_grpc_piece){ .view = view });
+    tribi_grpc_pieces_push(pieces, (struct tribi_grpc_piece){ .view = view });
 }
 
 size_t tribi_grpc_pieces_move(struct tribi_grpc_pieces *pieces, size_t bytes, struct tribi_grpc_pieces *to)
@@ -82,11 +82,11 @@ size_t tribi_grpc_pieces_move(struct tribi_grpc_pieces *pieces, size_t bytes, st
         if (part.view.len > left) {
             part.view = trib_view_retain(trib_view_sub(part.view, 0, left));
             shorten(first, left);
-            tribi_grpc_pieces_push(to, &part);
+            tribi_grpc_pieces_push(to, part);
             break;
         }
         left -= part.view.len;
-        tribi_grpc_pieces_push(to, &part);
+        tribi_grpc_pieces_push(to, part);
     }
     if (count > 0)
         drop_first(pieces, count);

@@ -50,7 +50,7 @@ static int begin_message(struct trib_grpc_call *stream, uint64_t size, const str
         len += send->views[views].len;
     }
     piece.view = tribi_grpc_small_taken(stream->conn, len);
-    tribi_grpc_pieces_push(&stream->out.pieces, &piece);
+    tribi_grpc_pieces_push(&stream->out.pieces, piece);
     stream->out.left = size;
     *ret_views = views;
     return TRIB_OK;
@@ -80,9 +80,10 @@ static int commit(struct trib_grpc_call *stream, const struct trib_send *send, s
         i += views;
     }
     for (; i < send->count; i++, skip = 0) {
-        struct tribi_grpc_piece piece = { trib_view_retain(trib_view_sub(send->views[i], skip, SIZE_MAX)), .owner = stream };
+        struct trib_view view = skip == 0 ? send->views[i] : trib_view_sub(send->views[i], skip, SIZE_MAX);
 
-        tribi_grpc_pieces_push(&out->pieces, &piece);
+        trib_chunk_ref(view.holder);
+        tribi_grpc_pieces_push(&out->pieces, (struct tribi_grpc_piece){ view, .owner = stream });
     }
     out->committed += left;
     out->left -= left;
