@@ -43,6 +43,7 @@ struct tribi_grpc_piece {
     struct trib_grpc_call *owner;
     unsigned lead;
     bool begins; /* a message */
+    bool room;   /* in front of it, of ours, for the header of the frame that begins with it */
 };
 
 /* A growing ring of them. */

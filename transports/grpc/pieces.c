@@ -29,7 +29,7 @@ static void shorten(struct tribi_grpc_piece *piece, size_t bytes)
     piece->view.data += bytes;
     piece->view.len -= bytes;
     piece->lead = piece->lead > bytes ? piece->lead - (unsigned)bytes : 0;
-    piece->begins = false;
+    piece->begins = piece->room = false;
 }
 
 static void drop_first(struct tribi_grpc_pieces *pieces, size_t count)

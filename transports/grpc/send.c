@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SMALL = 32, SMALL_SUM = 64, QUEUE_MAX = 64 << 10, COMPRESSED_MAX = 1 << 20 };
+enum { SMALL = 128, SMALL_SUM = 192, QUEUE_MAX = 64 << 10, COMPRESSED_MAX = 1 << 20 };
 
 int tribi_grpc_can_send(struct trib_grpc_call *stream, struct trib_error *err)
 {
@@ -31,25 +31,29 @@ static size_t total_of(const struct trib_send *send)
     return total;
 }
 
-/* The prefix of a message, and the first views where they are a few bytes each, in one span; returns how many views that were.
- * copy: an envelope's bytes, which go on where gRPC's own are, and need no span of their own then */
+/* The prefix of a message, and the first views where they are a few bytes each, in one span; returns how many views that were. Where the message will begin
+ * a frame, there is room in front for the header of that.
+ * copy: an envelope's bytes, or so few of payload that a span of their own would cost more */
 static int begin_message(struct trib_grpc_call *stream, uint64_t size, const struct trib_send *send, size_t *ret_views, struct trib_error *err)
 {
-    struct tribi_grpc_piece piece = { .owner = stream, .lead = TRIBI_GRPC_PREFIX, .begins = true };
-    uint8_t *at = tribi_grpc_small_room(stream->conn, TRIBI_GRPC_PREFIX + SMALL_SUM);
-    size_t len = TRIBI_GRPC_PREFIX, views = 0;
+    struct tribi_grpc_piece piece = { .owner = stream, .lead = TRIBI_GRPC_PREFIX, .begins = true, .room = stream->out.pieces.count == 0 };
+    size_t front = piece.room ? TRIBI_GRPC_FRAME_HEADER : 0, len = TRIBI_GRPC_PREFIX, views = 0;
+    uint8_t *at = tribi_grpc_small_room(stream->conn, TRIBI_GRPC_FRAME_HEADER + TRIBI_GRPC_PREFIX + SMALL_SUM);
 
     if (size > UINT32_MAX)
         return trib_error_numbers(err, TRIB_ERR_LIMIT, size, UINT32_MAX, "send to gRPC %s: a message has %" PRIu64 " bytes, and gRPC's at most %" PRIu32,
                                   stream->path, size, UINT32_MAX);
     if (at == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "send to gRPC %s: no memory", stream->path);
+    at += front;
     memcpy(at, (uint8_t[]){ 0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size }, TRIBI_GRPC_PREFIX);
     for (; views < send->count && send->views[views].len <= SMALL && len + send->views[views].len <= TRIBI_GRPC_PREFIX + SMALL_SUM; views++) {
         memcpy(at + len, send->views[views].data, send->views[views].len);
         len += send->views[views].len;
     }
-    piece.view = tribi_grpc_small_taken(stream->conn, len);
+    piece.view = tribi_grpc_small_taken(stream->conn, front + len);
+    piece.view.data += front;
+    piece.view.len = len;
     tribi_grpc_pieces_push(&stream->out.pieces, piece);
     stream->out.left = size;
     *ret_views = views;

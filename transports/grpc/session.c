@@ -64,21 +64,42 @@ static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *buf, s
 
 const nghttp2_data_source_read_callback tribi_grpc_source = source_read;
 
+/* The header of a frame: in front of its first piece, where there is room, else as a piece of its own. Returns how many bytes it added to the former. */
+static int put_header(struct tribi_grpc_conn *conn, struct tribi_grpc_pieces *from, const uint8_t *header, size_t length, size_t *ret_added)
+{
+    struct tribi_grpc_piece *first = length > 0 ? tribi_grpc_pieces_at(from, 0) : NULL;
+    struct trib_view head;
+
+    *ret_added = 0;
+    if (first == NULL || !first->room) {
+        if (tribi_grpc_small(conn, header, TRIBI_GRPC_FRAME_HEADER, &head) != TRIB_OK)
+            return TRIB_ERR_NOMEM;
+        tribi_grpc_pieces_extend(&conn->out, head);
+        return TRIB_OK;
+    }
+    first->view.data -= TRIBI_GRPC_FRAME_HEADER;
+    first->view.len += TRIBI_GRPC_FRAME_HEADER;
+    first->lead += TRIBI_GRPC_FRAME_HEADER;
+    first->room = false;
+    from->bytes += TRIBI_GRPC_FRAME_HEADER;
+    memcpy((uint8_t *)(uintptr_t)first->view.data, header, TRIBI_GRPC_FRAME_HEADER);
+    *ret_added = TRIBI_GRPC_FRAME_HEADER;
+    return TRIB_OK;
+}
+
 static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header, size_t length, nghttp2_data_source *source,
                      void *arg)
 {
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream = source->ptr;
     struct tribi_grpc_pieces *from = &stream->out.pieces;
-    struct trib_view head;
+    size_t added;
 
     (void)session, (void)frame;
-    if (tribi_grpc_pieces_reserve(&conn->out, from->count + 1) != TRIB_OK ||
-        tribi_grpc_small(conn, header, TRIBI_GRPC_FRAME_HEADER, &head) != TRIB_OK)
+    if (tribi_grpc_pieces_reserve(&conn->out, from->count + 1) != TRIB_OK || put_header(conn, from, header, length, &added) != TRIB_OK)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    tribi_grpc_pieces_extend(&conn->out, head);
     conn->out_queued += TRIBI_GRPC_FRAME_HEADER + length;
-    stream->out.in_conn += (unsigned)tribi_grpc_pieces_move(from, length, &conn->out);
+    stream->out.in_conn += (unsigned)tribi_grpc_pieces_move(from, added + length, &conn->out);
     return 0;
 }
 
