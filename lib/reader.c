@@ -434,7 +434,7 @@ int tribi_reader_pull(struct trib_reader *reader, size_t missing, bool whole, si
     unsigned flags = 0;
     int rc;
 
-    if (tribi_reader_next_queued(reader, 1)) {
+    if (reader->source != NULL && tribi_reader_next_queued(reader, 1)) {
         reader->waits += !reader->asked;
         reader->asked = true;
         return TRIB_OK;
@@ -533,7 +533,7 @@ int tribi_reader_ensure(struct trib_reader *reader, size_t n, size_t align, stru
             rc = tribi_reader_pull(reader, 1, false, 1, err);
             return rc == TRIB_EOF ? tribi_reader_short(reader, n, err) : rc;
         }
-        if (have < n && n > trib_budget_limit(reader->budget))
+        if (have < n && n > reader->budget->limit)
             return too_much(reader, n, err);
         if (have >= n || (reader->behind.count > 0 && (reader->room < n - have || !aligned)))
             rc = put_together(reader, n, align, err);
@@ -568,7 +568,9 @@ static int take(struct trib_reader *reader, size_t n, size_t align, bool consume
  * all the rest of that. */
 TRIBI_APART static int take_on(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err)
 {
-    return tribi_reader_take_queued(reader, n, ret_view) ? TRIB_OK : take(reader, n, 1, true, ret_view, err);
+    if (reader->source != NULL && tribi_reader_take_queued(reader, n, ret_view))
+        return TRIB_OK;
+    return take(reader, n, 1, true, ret_view, err);
 }
 
 int trib_reader_take(struct trib_reader *reader, size_t n, struct trib_view *ret_view, struct trib_error *err)
