@@ -1,5 +1,6 @@
 /* Threads that wait on channels of one connection: the one that drives it leaves, and another one takes over. */
 #include "tests/support/balance.h"
+#include "tests/support/grpc_echo.h"
 #include "tests/support/grpc_raw.h"
 #include "tests/support/grpc_talk.h"
 
@@ -176,6 +177,40 @@ START_TEST(test_end_at_the_deadline)
 }
 END_TEST
 
+/* ---- Looking again before anybody sleeps ------------------------------------------------------------------------------ */
+
+enum { TRIPS = 2000 };
+
+/* Where the peer answers at once, the answer to some calls comes before the thread would have slept. */
+START_TEST(test_spin)
+{
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+    struct trib_channel_stats stats = { .size = sizeof(stats) };
+    struct grpc_echo echo;
+    struct trib_grpc_client *client;
+    struct trib_grpc_call *call;
+
+    balance_setup();
+    options.spin_us = _i == 0 ? 0 : 1000;
+    grpc_echo_start(&echo, &options);
+    ck_assert_int_eq(trib_grpc_connect(echo.address, &options, &client, NULL), TRIB_OK);
+    call = grpc_talk_begin(client, "/test/Echo");
+    for (int i = 0; i < TRIPS; i++) {
+        grpc_talk_send(call, "x", 1);
+        grpc_talk_expect(call, "x", 1);
+    }
+    trib_channel_stats(trib_grpc_call_channel(call), &stats);
+    if (_i == 0)
+        ck_assert_uint_gt(stats.waits, 0);
+    else if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        ck_assert_uint_lt(stats.waits, TRIPS);
+    grpc_talk_free(call);
+    trib_grpc_client_free(client);
+    grpc_echo_stop(&echo);
+    balance_teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gRPC's threads");
@@ -186,6 +221,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_end_at_the_deadline);
     tcase_add_loop_test(tcase, test_hand_over, 0, 3);
+    tcase_add_loop_test(tcase, test_spin, 0, 2);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

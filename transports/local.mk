@@ -32,6 +32,7 @@ libtributary_core_la_SOURCES += \
 	transports/grpc/send.c \
 	transports/grpc/server.c \
 	transports/grpc/session.c \
+	transports/grpc/spin.c \
 	transports/grpc/stream.c \
 	transports/grpc/symbols-internal.h transports/grpc/symbols.c \
 	transports/grpc/talk-internal.h transports/grpc/talk.c \

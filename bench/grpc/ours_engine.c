@@ -16,7 +16,8 @@
 enum { CLOCK_BYTES = 256 << 10 }; /* the clock is looked at once in so many */
 
 struct engine {
-    struct trib_grpc_client *client;
+    struct trib_grpc_client *client; /* of this measurement */
+    struct trib_grpc_client *clients[2]; /* the second one spins before it sleeps */
     struct event_base *base;
     struct trib_chunk *payload;
     struct ours_stream *idle; /* streams that are held open until the next measurement */
@@ -28,13 +29,16 @@ static uint64_t trips[PEER_TRIPS_MAX];
 void *ours_connect(const char *path)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
     struct trib_error err;
     char uri[256];
 
     if (engine == NULL)
         bench_die("no memory");
     snprintf(uri, sizeof(uri), "grpc+unix:%s", path);
-    ours_check(trib_grpc_connect(uri, NULL, &engine->client, &err), &err);
+    ours_check(trib_grpc_connect(uri, &options, &engine->clients[0], &err), &err);
+    options.spin_us = 50;
+    ours_check(trib_grpc_connect(uri, &options, &engine->clients[1], &err), &err);
     engine->base = event_base_new();
     return engine;
 }
@@ -382,6 +386,7 @@ void ours_measure(void *self, const struct peer_work *work, struct peer_outcome 
     struct trib_error err;
 
     end_idle(engine);
+    engine->client = engine->clients[work->spins];
     ours_check(trib_chunk_new(size, 64, &engine->payload, &err), &err);
     memset(trib_chunk_writable(engine->payload), 'x', size);
     if (work->mode == PEER_ONE_WAY)

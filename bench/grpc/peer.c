@@ -51,15 +51,15 @@ static enum peer_mode mode_of(const char *name)
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
         if (strcmp(modes[i], name) == 0)
             return (enum peer_mode)i;
-    bench_die("--mode %s: not one of oneway, echo, pingpong, streams, idle, parts, nor one of them behind udf-", name);
+    bench_die("--mode %s: not one of oneway, echo, pingpong, streams, idle, parts, nor one of them behind udf- or spin-", name);
 }
 
 static void measure(const struct peer *peer, void *self, const char *mode, size_t size, double seconds)
 {
     struct peer_outcome outcome = {.bytes = 0};
     int64_t start = bench_now(), cpu = cpu_now();
-    bool session = strncmp(mode, "udf-", 4) == 0;
-    struct peer_work work = {mode_of(session ? mode + 4 : mode), session, size, start + (int64_t)(seconds * 1e9), 1, seconds};
+    bool session = strncmp(mode, "udf-", 4) == 0, spins = strncmp(mode, "spin-", 5) == 0;
+    struct peer_work work = {mode_of(session ? mode + 4 : spins ? mode + 5 : mode), spins, session, size, start + (int64_t)(seconds * 1e9), 1, seconds};
 
     if (size == 0 || seconds <= 0)
         bench_die("--size %zu, --seconds %g: more than nothing is needed", size, seconds);

@@ -12,6 +12,7 @@ enum { PEER_WINDOW_MESSAGES = 16, PEER_WINDOW_BYTES = 32 << 20, PEER_AT_ONCE = 6
 
 struct peer_work {
     enum peer_mode mode;
+    bool spins;     /* the engine's connection has a spin_us */
     bool session;   /* of the worker protocol, with Init and Finish around the data */
     size_t size;    /* of each message; PEER_IDLE: how many streams */
     int64_t until;  /* when to stop sending, as bench_now() counts */
@@ -31,8 +32,8 @@ struct peer {
     void (*serve)(const char *path); /* prints "ready" (peer_ready) when it listens; does not return */
 };
 
-/* peer engine|worker PATH [--mode MODE --size N --seconds S]. oneway, echo, pingpong, streams; of ours also idle, parts, and udf-echo and
- * udf-pingpong, which are sessions of the worker protocol. An engine without --mode reads
+/* peer engine|worker PATH [--mode MODE --size N --seconds S]. oneway, echo, pingpong, streams; of ours also idle, parts, spin-echo and spin-parts,
+ * and udf-echo and udf-pingpong, which are sessions of the worker protocol. An engine without --mode reads
  * "MODE SIZE SECONDS" lines from its standard input; a worker ends with its standard input. */
 int peer_main(const struct peer *peer, int argc, char **argv);
 

@@ -26,7 +26,8 @@ struct trib_channel_options {
     size_t gather;      /* the writer sends when this much is gathered; default 256 KiB */
     size_t send_buffer; /* what the transport asks of the system, unix: SO_SNDBUF; default 1 MiB */
     int64_t deadline;   /* of dial itself; TRIB_FOREVER at the start, 0 is TRIB_NOWAIT. Later ones are set on reader and writer */
-    uint32_t spin_us;   /* a blocking call looks again for this long before it sleeps; default 0. At most 1000; not on one CPU */
+    uint32_t spin_us;   /* a blocking call looks again for this long before it sleeps; default 0. At most 1000; not on one CPU.
+                           grpc: so does an event_base behind bytes of the connection, and its other events wait so long */
     bool any_user;      /* also accept peers of another user (and of no known one); default: refuse */
     const struct trib_transport *const *transports; /* NULL or NULL-terminated: more transports for trib_dial and trib_listen,
                                                        looked at before the built-in ones */

@@ -64,7 +64,7 @@ static void tell(struct tribi_grpc_side *side)
     *conn->due_last = side;
     conn->due_last = &side->due_next;
     conn->due++;
-    if (!conn->handling)
+    if (!conn->handling || conn->looking)
         tribi_grpc_ring(conn);
 }
 
@@ -130,7 +130,7 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
     struct pollfd polled[2] = { { .fd = conn->fd, .events = POLLIN }, { .events = POLLIN } };
     int64_t due = tribi_grpc_clock_due(conn);
     struct timespec room;
-    int n, failed;
+    int n = 1, failed = 0;
 
     if (conn->wake.fd < 0) {
         tribi_grpc_poke_lock(conn->poke);
@@ -147,10 +147,13 @@ static int drive(struct tribi_grpc_conn *conn, struct tribi_grpc_side *side, int
         tribi_grpc_flush(conn);
     if (conn->out.bytes > 0 && !conn->out_broken)
         polled[0].events |= POLLOUT;
-    pthread_mutex_unlock(&conn->lock);
-    n = ppoll(polled, 2, tribi_time_left(due < deadline ? due : deadline, &room), NULL);
-    failed = errno;
-    pthread_mutex_lock(&conn->lock);
+    if (deadline == TRIB_NOWAIT || !tribi_grpc_spin(conn, polled, 2)) {
+        side->stream->waits++;
+        pthread_mutex_unlock(&conn->lock);
+        n = ppoll(polled, 2, tribi_time_left(due < deadline ? due : deadline, &room), NULL);
+        failed = errno;
+        pthread_mutex_lock(&conn->lock);
+    }
     conn->driving = false;
     conn->driver = NULL;
     tribi_grpc_falls_asleep(conn);
@@ -197,6 +200,7 @@ static int sleep_on(struct tribi_grpc_side *side, int64_t deadline, struct trib_
 
     if (!side->slept)
         make_cond(side);
+    side->stream->waits++;
     side->waiting = true;
     side->next = conn->sleepers;
     side->link = &conn->sleepers;
@@ -218,7 +222,6 @@ int tribi_grpc_wait(struct tribi_grpc_side *side, int64_t deadline, struct trib_
 {
     struct tribi_grpc_conn *conn = side->stream->conn;
 
-    side->stream->waits++;
     if (!conn->quiet)
         tribi_grpc_flush(conn);
     if (conn->driving || tribi_grpc_base_drives(conn) || conn->lost)
@@ -309,6 +312,26 @@ static void leave(struct tribi_grpc_conn *conn)
     tribi_grpc_conn_unref_unlock(conn);
 }
 
+/* Before the base sleeps. What other threads do meanwhile rings as if it slept. */
+static bool comes_soon(struct tribi_grpc_conn *conn)
+{
+    struct pollfd polled[2] = { { .fd = conn->fd, .events = POLLIN }, { .fd = conn->bell.fd, .events = POLLIN } };
+    bool came;
+
+    if (conn->options.spin_us == 0 || conn->lost || conn->base == NULL)
+        return false;
+    tribi_grpc_flush(conn);
+    tribi_grpc_settle(conn);
+    if (conn->due > 0 || conn->out.bytes > 0 || conn->lost || conn->base == NULL)
+        return false;
+    conn->looking = true;
+    came = !tribi_grpc_falls_asleep(conn) && tribi_grpc_spin(conn, polled, 2);
+    conn->looking = false;
+    conn->base_thread = pthread_self();
+    tribi_grpc_falls_asleep(conn);
+    return came && (polled[0].revents & POLLIN) != 0; /* for the bell the base comes itself */
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct tribi_grpc_conn *conn = enter(arg);
@@ -319,6 +342,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         more = tribi_grpc_receive(conn) == TRIB_OK && conn->more;
         tribi_grpc_flush_later(conn);
         dispatch(conn);
+        more = more || comes_soon(conn);
     }
     leave(conn);
 }

@@ -5,6 +5,7 @@
 #include <tributary/grpc.h>
 #include <tributary/transport.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -334,6 +335,7 @@ struct tribi_grpc_conn {
     struct tribi_grpc_side *driver; /* for which it waits */
     struct tribi_wake wake;         /* out of poll; made when it is needed first */
     bool rung;
+    unsigned spin_misses, spin_skip; /* looks in vain, one after the other; so many times none is taken */
 
     /* events */
     struct event_base *base;
@@ -346,6 +348,7 @@ struct tribi_grpc_conn {
     struct tribi_grpc_side *due_first, **due_last; /* sides whose callback is to run */
     unsigned due;
     bool handling;                  /* the base handles an event: what is to be sent from there is gathered meanwhile */
+    bool looking;                   /* and looks, without the lock, whether more comes (spin.c) */
 
     /* its owner */
     struct tribi_grpc_owner *owner; /* NULL: none (any more) */
@@ -376,6 +379,9 @@ void tribi_grpc_conn_goaway(struct tribi_grpc_conn *conn, uint32_t code);
 void tribi_grpc_conn_drain(struct tribi_grpc_conn *conn);           /* GOAWAY in two steps: what the peer began meanwhile is served */
 void tribi_grpc_conn_calm(struct tribi_grpc_conn *conn, const char *what); /* GOAWAY with ENHANCE_YOUR_CALM; the end */
 void tribi_grpc_settle(struct tribi_grpc_conn *conn);              /* after receiving or sending: has HTTP/2 ended? */
+
+/* spin.c: looks for at most spin_us, letting go of the lock meanwhile; true: something of that came. */
+bool tribi_grpc_spin(struct tribi_grpc_conn *conn, struct pollfd *polled, unsigned count);
 
 /* drive.c: who moves the bytes. All under the lock. */
 void tribi_grpc_pump(struct tribi_grpc_conn *conn);                /* what can be done without waiting */

@@ -107,7 +107,7 @@ void tribi_grpc_credit_released(void *arg)
 
 bool tribi_grpc_falls_asleep(struct tribi_grpc_conn *conn)
 {
-    atomic_store(&conn->poke->asleep, conn->driving || (conn->base != NULL && !conn->handling));
+    atomic_store(&conn->poke->asleep, conn->driving || (conn->base != NULL && (!conn->handling || conn->looking)));
     return atomic_load(&conn->poke->due);
 }
 
