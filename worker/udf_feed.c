@@ -41,7 +41,7 @@ int tribi_session_push(struct tribi_session *session, struct tribi_item *item, s
         return trib_error_set(err, rc, 0, "hand data to a UDF: no memory");
     }
     if (wake)
-        pthread_cond_signal(&session->cond);
+        sem_post(&session->called);
     return TRIB_OK;
 }
 
@@ -81,6 +81,8 @@ int tribi_session_prepare(struct tribi_session *session, struct trib_error *err)
 
 void tribi_session_stop(struct tribi_session *session)
 {
+    bool waits;
+
     if (!session->engaged || session->stopping != 0)
         return;
     session->stopping = trib_now();
@@ -90,9 +92,11 @@ void tribi_session_stop(struct tribi_session *session)
     }
     pthread_mutex_lock(&session->lock);
     atomic_store(&session->stop, true);
+    waits = session->waits;
     session->waits = false;
     pthread_mutex_unlock(&session->lock);
-    pthread_cond_signal(&session->cond);
+    if (waits)
+        sem_post(&session->called);
     if (session->frames != NULL)
         trib_reader_cancel(session->frames);
 }

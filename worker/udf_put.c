@@ -5,7 +5,10 @@
 
 #include "message-internal.h"
 
-enum { LOOK_MS = 20 }; /* who waits to send looks so often whether the engine has taken something */
+enum {
+    LOOK_MS = 20,   /* who waits to send looks so often whether the engine has taken something */
+    SMALL = 4 << 10 /* a message of so many bytes is only gathered, mostly */
+};
 
 int tribi_session_stopped(struct trib_error *err)
 {
@@ -36,8 +39,21 @@ static bool out_of_patience(struct trib_writer *writer, size_t pending, int64_t 
     return now - *since >= limit * 1000000;
 }
 
+/* Where nothing waits no clock is needed. TRIB_AGAIN: what is left of the message has to wait. */
+static int write_now(struct trib_writer *writer, struct tribi_outgoing *message, struct trib_error *err)
+{
+    int rc = TRIB_OK;
+
+    trib_writer_set_deadline(writer, TRIB_NOWAIT);
+    while (rc == TRIB_OK && !is_written(message)) {
+        rc = write_part(writer, message, err);
+        message->part += rc == TRIB_OK;
+    }
+    return rc;
+}
+
 /* Waits as long as the engine takes something within each stall_ms. `message` NULL: sends what is gathered. */
-static int send_patiently(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
+static int write_patiently(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
 {
     int64_t limit = session->worker->options.stall_ms, step = limit < LOOK_MS ? limit : LOOK_MS, since = 0;
     struct trib_writer *writer = session->speech.writer;
@@ -57,9 +73,23 @@ static int send_patiently(struct tribi_session *session, struct tribi_outgoing *
             since = 0;
         }
     }
+    return rc;
+}
+
+/* What is flushed was written by a slot that was left just now: the last look at the clock serves. */
+static int send_message(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
+{
+    int rc = message != NULL && message->size <= SMALL ? write_now(session->speech.writer, message, err) : TRIB_AGAIN;
+
+    if (rc == TRIB_AGAIN) {
+        if (message != NULL)
+            tribi_times_pass(&session->times);
+        rc = write_patiently(session, message, err);
+        session->times.send += tribi_times_pass(&session->times);
+    }
     if (rc == TRIB_ERR_TIMEOUT) {
         session->stalled = true;
-        rc = trib_error_set(err, rc, 0, "watchdog: the engine has read nothing for %" PRId64 " ms", limit);
+        rc = trib_error_set(err, rc, 0, "watchdog: the engine has read nothing for %" PRId64 " ms", session->worker->options.stall_ms);
     } else if (rc != TRIB_OK && rc != TRIB_ERR_NOMEM) {
         session->broken = true;
     }
@@ -68,19 +98,17 @@ static int send_patiently(struct tribi_session *session, struct tribi_outgoing *
 
 int tribi_session_send(struct tribi_session *session, struct tribi_outgoing *message, struct trib_error *err)
 {
-    int64_t begin = trib_now();
     int rc = TRIB_ERR_CANCELLED;
 
     pthread_mutex_lock(&session->out_lock);
     if (!session->muted && !atomic_load_explicit(&session->stop, memory_order_relaxed)) {
         atomic_store_explicit(&session->sending, true, memory_order_relaxed);
-        rc = send_patiently(session, message, err);
+        rc = send_message(session, message, err);
         atomic_store_explicit(&session->sending, false, memory_order_relaxed);
     } else {
         tribi_session_stopped(err);
     }
     pthread_mutex_unlock(&session->out_lock);
-    session->times.send += (uint64_t)(trib_now() - begin);
     return rc;
 }
 

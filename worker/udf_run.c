@@ -18,10 +18,28 @@ static bool take_item(struct tribi_session *session, struct tribi_item *ret_item
     return true;
 }
 
+/* Sleeps until there is an item, or the word to stop. On a semaphore: the two threads call the kernel once each, where a condition takes a third call,
+ * for its lock, which the one that was woken holds as if others waited for it. */
+static bool await_item(struct tribi_session *session, struct tribi_item *ret_item)
+{
+    bool there, waits;
+
+    for (;;) {
+        pthread_mutex_lock(&session->lock);
+        there = take_item(session, ret_item);
+        waits = !there && !atomic_load(&session->stop);
+        session->waits = waits;
+        pthread_mutex_unlock(&session->lock);
+        if (!waits)
+            return there;
+        while (sem_wait(&session->called) != 0)
+            ;
+    }
+}
+
 /* What is gathered goes out before a wait: the engine may wait for that. */
 static int next_item(struct tribi_session *session, struct tribi_item *ret_item, struct trib_error *err)
 {
-    int64_t begin = 0;
     bool there;
     int rc;
 
@@ -34,15 +52,8 @@ static int next_item(struct tribi_session *session, struct tribi_item *ret_item,
             return rc;
     }
     if (!there) {
-        begin = trib_now();
-        pthread_mutex_lock(&session->lock);
-        while (!(there = take_item(session, ret_item)) && !atomic_load(&session->stop)) {
-            session->waits = true;
-            pthread_cond_wait(&session->cond, &session->lock);
-        }
-        session->waits = false;
-        pthread_mutex_unlock(&session->lock);
-        session->times.receive += (uint64_t)(trib_now() - begin);
+        there = await_item(session, ret_item);
+        session->times.receive += tribi_times_pass(&session->times);
     }
     if (!atomic_load(&session->stop))
         return TRIB_OK;
@@ -63,7 +74,7 @@ static void let_go(struct tribi_session *session, struct tribi_item *item)
 
 /* ---- Slots ------------------------------------------------------------------------------------------------------ */
 
-/* The clock of a slot runs without what the slot sends. */
+/* The clock of a slot runs without what the slot sends, and from when the one before it was left, or an item came. */
 struct clock {
     int64_t begin;
     uint64_t sent;
@@ -71,7 +82,7 @@ struct clock {
 
 static struct clock enter(struct tribi_session *session)
 {
-    struct clock clock = {trib_now(), session->times.send};
+    struct clock clock = {session->times.now, session->times.send};
 
     atomic_store_explicit(&session->slot_since, clock.begin, memory_order_relaxed);
     return clock;
@@ -79,8 +90,10 @@ static struct clock enter(struct tribi_session *session)
 
 static uint64_t leave(struct tribi_session *session, struct clock clock)
 {
-    uint64_t took = (uint64_t)(trib_now() - clock.begin), sent = session->times.send - clock.sent;
+    uint64_t took, sent = session->times.send - clock.sent;
 
+    tribi_times_pass(&session->times);
+    took = (uint64_t)(session->times.now - clock.begin);
     atomic_store_explicit(&session->slot_since, 0, memory_order_relaxed);
     return took > sent ? took - sent : 0;
 }
@@ -127,7 +140,7 @@ static int answer_init(struct tribi_session *session)
     message.size = message.views[0].len;
     rc = tribi_session_send(session, &message, &session->error);
     trib_chunk_unref(chunk);
-    session->times.opened = trib_now();
+    session->times.opened = session->times.now;
     if (rc == TRIB_OK)
         tribi_worker_mail(session, TRIBI_NEWS_OPENED);
     return rc;
@@ -345,7 +358,7 @@ void tribi_session_run(struct tribi_session *session)
     uint64_t cpu = cpu_now();
     int rc;
 
-    session->times.started = trib_now();
+    session->times.started = session->times.now = trib_now();
     memset(&session->error, 0, sizeof(session->error));
     rc = tribi_session_sender_new(session, &session->sender, &session->error);
     trib_writer_cork(session->speech.writer, true);

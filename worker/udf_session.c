@@ -63,7 +63,7 @@ int tribi_session_new(struct trib_worker *worker, struct trib_grpc_call *call, s
     atomic_init(&session->sending, false);
     pthread_mutex_init(&session->lock, NULL);
     pthread_mutex_init(&session->out_lock, NULL);
-    pthread_cond_init(&session->cond, NULL);
+    sem_init(&session->called, 0, 0);
     session->next = worker->sessions;
     session->link = &worker->sessions;
     if (session->next != NULL)
@@ -97,7 +97,7 @@ void tribi_session_free(struct tribi_session *session)
     tribi_told_done(&session->report);
     tribi_told_done(&session->failure);
     trib_channel_free(session->channel);
-    pthread_cond_destroy(&session->cond);
+    sem_destroy(&session->called);
     pthread_mutex_destroy(&session->out_lock);
     pthread_mutex_destroy(&session->lock);
     trib_free(session);

@@ -6,6 +6,7 @@
 #include <tributary/worker.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "udf_arrow-internal.h"
@@ -69,8 +70,18 @@ enum { TRIBI_NEWS_OPENED = 1, TRIBI_NEWS_ROOM = 2, TRIBI_NEWS_LEFT = 4 };
 /* What the times of a session are; the UDF's thread writes them until it has left. */
 struct tribi_times {
     int64_t queued, started, opened; /* when */
+    int64_t now; /* when the UDF's thread looked at the clock last: what ends one span begins the next, so that a small item costs few looks */
     uint64_t open, receive, send, work, cpu; /* how long */
 };
+
+/* How long it is since the last look. */
+static inline uint64_t tribi_times_pass(struct tribi_times *times)
+{
+    int64_t before = times->now;
+
+    times->now = trib_now();
+    return (uint64_t)(times->now - before);
+}
 
 struct tribi_session {
     /* The I/O thread's. */
@@ -105,7 +116,7 @@ struct tribi_session {
 
     /* Between the two, under `lock`; the atomics without. */
     pthread_mutex_t lock;
-    pthread_cond_t cond;
+    sem_t called;            /* who waits for an item is told by it */
     struct tribi_item *items; /* a ring */
     size_t first, count, capacity;
     bool waits;              /* the UDF's thread sleeps until an item comes */
