@@ -361,7 +361,6 @@ void tribi_session_run(struct tribi_session *session)
     session->times.started = session->times.now = trib_now();
     memset(&session->error, 0, sizeof(session->error));
     rc = tribi_session_sender_new(session, &session->sender, &session->error);
-    trib_writer_cork(session->speech.writer, true);
     if (rc == TRIB_OK)
         rc = prepare(session);
     if (rc == TRIB_OK)

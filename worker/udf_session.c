@@ -54,6 +54,7 @@ int tribi_session_new(struct trib_worker *worker, struct trib_grpc_call *call, s
     session->intake.data_limit = worker->options.frame_limit;
     session->intake.align = worker->options.align;
     session->speech.writer = trib_channel_writer(session->channel);
+    trib_writer_cork(session->speech.writer, true); /* who writes flushes: the thread of the UDF once a batch */
     session->speech.done = said;
     session->speech.arg = session;
     atomic_init(&session->stop, false);
