@@ -181,6 +181,26 @@ START_TEST(trim)
 }
 END_TEST
 
+/* The largest go first, and only as many as it takes. */
+START_TEST(shrink)
+{
+    static const size_t sizes[] = { 4096, 1 << 20, 2 << 20 };
+    struct trib_chunk *chunks[3];
+
+    for (size_t i = 0; i < 3; i++)
+        chunks[i] = chunk_of(sizes[i]);
+    for (size_t i = 0; i < 3; i++)
+        trib_chunk_unref(chunks[i]);
+    trib_pool_shrink((size_t)4 << 20);
+    ck_assert_uint_gt(stats_now().idle_bytes, (size_t)3 << 20);
+    trib_pool_shrink((size_t)2 << 20);
+    ck_assert_uint_ge(stats_now().idle_bytes, ((size_t)1 << 20) + 4096);
+    ck_assert_uint_le(stats_now().idle_bytes, (size_t)2 << 20);
+    trib_pool_shrink(0);
+    ck_assert_uint_eq(stats_now().idle_bytes, 0);
+}
+END_TEST
+
 START_TEST(larger_than_classes_is_not_kept)
 {
     struct trib_chunk *chunk = chunk_of(((size_t)32 << 20) + 1);
@@ -296,6 +316,7 @@ static Suite *suite(void)
     tcase_add_test(tc, defaults);
     tcase_add_test(tc, idle_blocks_go_back);
     tcase_add_test(tc, trim);
+    tcase_add_test(tc, shrink);
     tcase_add_test(tc, larger_than_classes_is_not_kept);
     tcase_add_loop_test(tc, large_blocks_are_mapped, 0, 2);
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum { TICK_MS = 20, IDLE_TICK_MS = 500, REST_MS = 1000 };
+#define KEPT ((size_t)4 << 20) /* of blocks, between sessions: the next one begins with memory at hand, and a large one leaves no more behind */
 enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000, FAREWELL_MS = 250 };
 #define CONTROL_LIMIT ((size_t)16 << 20)
 #define PAYLOAD_LIMIT ((size_t)256 << 20)
@@ -91,11 +92,15 @@ void trib_worker_stats(struct trib_worker *worker, struct trib_worker_stats *ret
 void tribi_worker_reap(struct trib_worker *worker)
 {
     struct tribi_session **at = &worker->graves, *session;
+    bool freed = false;
 
     while ((session = *at) != NULL) {
         *at = session->grave_next;
         tribi_session_free(session);
+        freed = true;
     }
+    if (freed && worker->sessions == NULL)
+        trib_pool_shrink(KEPT);
 }
 
 /* Newest first becomes oldest first. */

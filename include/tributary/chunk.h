@@ -67,10 +67,10 @@ TRIB_API uint8_t *trib_chunk_writable(struct trib_chunk *chunk);
 TRIB_API struct trib_view trib_chunk_view(struct trib_chunk *chunk);
 
 /* ---- The pool -------------------------------------------------------------------------------------------------
- * Blocks of chunks are kept for the next one: size classes from 256 bytes to 32 MiB, four to each doubling; blocks of 1 MiB and
- * more are mappings of their own; larger ones are not kept. One pool per process, safe on any thread. Idle blocks above
- * `keep_bytes` are given back to the system at once, the others `keep_ms` after their last use (looked at whenever a block comes
- * back or is taken). */
+ * Blocks of chunks are kept for the next one: size classes from 256 bytes to 32 MiB, four to each doubling; larger ones are not kept.
+ * Blocks of 64 KiB and more are mappings of their own, from 4 MiB on large pages where the system has them. One pool per process, safe
+ * on any thread. Idle blocks above `keep_bytes` are given back to the system at once, the others `keep_ms` after their last use (looked
+ * at whenever a block comes back or is taken). */
 struct trib_pool_options {
     size_t size;
     size_t keep_bytes; /* default 64 MiB */
@@ -88,6 +88,10 @@ struct trib_pool_stats {
 /* NULL, or a field that options->size does not reach: the default. keep_bytes 0: nothing is kept. */
 TRIB_API void trib_pool_configure(const struct trib_pool_options *options);
 TRIB_API void trib_pool_stats(struct trib_pool_stats *ret_stats);
+
+/* Gives back idle blocks, the largest first, until no more than keep_bytes are idle: for a process that has finished a piece of work and may soon
+ * get the next. Takes microseconds for each MiB. Any thread. */
+TRIB_API void trib_pool_shrink(size_t keep_bytes);
 
 /* Gives back every idle block, and what malloc() holds that is free: for a process that will have nothing to do for a while. Small blocks that
  * other threads have at hand, at most 512 KiB each, stay theirs until they end. Takes milliseconds where there is much. Any thread. */

@@ -15,8 +15,6 @@ for one in $official_cases very_large_request rpc_soak; do
 done
 end_server "our server" "$server"
 
-# shellcheck disable=SC2086
-leave_out "grpc-java's client" "not one of gRPC's tests; java_unix.sh has it" $more_cases
 [ -n "$ipv6" ] || skip "grpc-java over [::1]: this machine has none"
 if [ -n "$ipv6" ]; then
     echo "-- grpc-java's client, our server on ::1"
@@ -27,11 +25,7 @@ if [ -n "$ipv6" ]; then
 fi
 
 echo "-- our client, grpc-java's server"
-leave_out "our client to grpc-java's server" 'it compresses no streams; java_unix.sh has it' server_compressed_streaming
-leave_out "our client to grpc-java's server" 'it does not look whether requests are compressed; java_unix.sh has it' \
-    "client_compressed_unary's probe" "client_compressed_streaming's probe"
-# shellcheck disable=SC2046,SC2086
-leave_out "our client to grpc-java's server" "not one of gRPC's tests; java_unix.sh has it" $(without "$more_cases" streams_1000)
+# Its server compresses no streams, and does not look whether requests are compressed; java_unix.sh has both, and the cases that are not gRPC's.
 # shellcheck disable=SC2086
 cases=$(printf '%s ' $official_cases | sed 's/client_compressed_\([a-z]*\)/client_compressed_\1_noprobe/g; s/server_compressed_streaming //')
 port=$(free_port)
