@@ -55,6 +55,61 @@ INTEGER(le16, uint16_t, little)
 INTEGER(le32, uint32_t, little)
 INTEGER(le64, uint64_t, little)
 
+enum { VARINT_MAX = 10, VARINT_LAST = 1 /* what the tenth byte may say: bit 63 */ };
+
+/* How many bytes the number has that begins at p; 0: it does not end within n, at most VARINT_MAX. */
+static inline size_t varint_at(const uint8_t *p, size_t n, uint64_t *ret)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < n && i < VARINT_MAX; i++) {
+        value |= (uint64_t)(p[i] & 0x7f) << 7 * i;
+        if (p[i] < 0x80) {
+            *ret = value;
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static int too_long(struct trib_error *err)
+{
+    return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read a varint: it has more than 64 bits");
+}
+
+/* Byte by byte, as they come, without consuming any. */
+static TRIBI_APART int peek_varint(struct trib_reader *reader, size_t *ret_len, uint64_t *ret, struct trib_error *err)
+{
+    struct trib_view view;
+
+    for (size_t n = 1; n <= VARINT_MAX; n++) {
+        int rc = trib_reader_peek(reader, n, &view, err);
+
+        if (rc != TRIB_OK)
+            return rc;
+        *ret_len = varint_at(view.data, n, ret);
+        if (*ret_len > 0)
+            return TRIB_OK;
+    }
+    return too_long(err);
+}
+
+int trib_reader_varint(struct trib_reader *reader, uint64_t *ret, struct trib_error *err)
+{
+    const uint8_t *bytes;
+    uint64_t value = 0;
+    size_t len = varint_at(reader->cursor, (size_t)(reader->end - reader->cursor), &value);
+    int rc = len > 0 ? TRIB_OK : peek_varint(reader, &len, &value, err);
+
+    if (rc == TRIB_OK && len == VARINT_MAX && reader->cursor[VARINT_MAX - 1] > VARINT_LAST)
+        rc = too_long(err);
+    if (rc == TRIB_OK)
+        rc = bytes_of(reader, len, &bytes, err);
+    if (rc == TRIB_OK)
+        *ret = value;
+    return rc;
+}
+
 /* One UTF-8 sequence at p, of at most `left` bytes: its length, or 0 where it is none (overlong forms, surrogates and what lies
  * above U+10FFFF included). */
 static size_t sequence(const uint8_t *p, size_t left)

@@ -94,6 +94,82 @@ START_TEST(integer_short)
 }
 END_TEST
 
+/* ---- Varints ---- */
+
+static size_t put_varint(uint8_t *to, uint64_t value)
+{
+    size_t n = 0;
+
+    for (; value >= 0x80; value >>= 7)
+        to[n++] = (uint8_t)(value | 0x80);
+    to[n++] = (uint8_t)value;
+    return n;
+}
+
+/* Each length, the smallest and the largest number of it, in chunks of every size, with the rest there or still to come. */
+START_TEST(varints)
+{
+    uint64_t low = _i == 0 ? 0 : UINT64_C(1) << 7 * _i, value;
+    const uint64_t numbers[] = { low, _i == 9 ? UINT64_MAX : (UINT64_C(1) << 7 * (_i + 1)) - 1 };
+    uint8_t bytes[16];
+
+    for (size_t k = 0; k < 2; k++)
+        for (size_t size = 1; size <= (size_t)_i + 1; size++) {
+            size_t n = put_varint(bytes, numbers[k]);
+            ck_assert_uint_eq(n, (size_t)_i + 1);
+            bytes[n] = 0xff;
+            feed_bytes(reader, bytes, n + 1, size);
+            ck_ok(trib_reader_varint(reader, &value, &err));
+            ck_assert_uint_eq(value, numbers[k]);
+            ck_assert_uint_eq(trib_reader_available(reader), 1);
+            ck_ok(trib_reader_skip(reader, 1, NULL, NULL));
+            for (size_t part = 1; part < n; part++) {
+                feed_bytes(reader, bytes, part, size);
+                ck_assert_int_eq(trib_reader_varint(reader, &value, &err), TRIB_AGAIN);
+                ck_assert_uint_eq(trib_reader_available(reader), part);
+                feed_bytes(reader, bytes + part, n - part, size);
+                ck_ok(trib_reader_varint(reader, &value, &err));
+                ck_assert_uint_eq(value, numbers[k]);
+            }
+        }
+}
+END_TEST
+
+static const uint8_t overlong[][11] = { { 255, 255, 255, 255, 255, 255, 255, 255, 255, 2 }, { 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 0 } };
+
+START_TEST(varint_of_more_than_64_bits)
+{
+    uint64_t value = 42;
+
+    for (size_t size = 1; size <= 11; size++) {
+        feed_bytes(reader, overlong[_i], 11, size);
+        ck_assert_int_eq(trib_reader_varint(reader, &value, &err), TRIB_ERR_PROTOCOL);
+        ck_assert_str_eq(err.message, "read a varint: it has more than 64 bits");
+        ck_assert_uint_eq(trib_reader_available(reader), 11);
+        ck_ok(trib_reader_skip(reader, 11, NULL, NULL));
+    }
+    ck_assert_uint_eq(value, 42);
+}
+END_TEST
+
+START_TEST(varint_short)
+{
+    uint64_t value = 42;
+
+    feed_bytes(reader, (const uint8_t[]){ 0x81, 0x82 }, 2, 2);
+    ck_ok(trib_reader_limit_push(reader, 1, &err));
+    ck_assert_int_eq(trib_reader_varint(reader, &value, &err), TRIB_ERR_SHORT); /* at the end of a sub-stream: never a wait */
+    ck_ok(trib_reader_limit_pop(reader, &err));
+    feed_finish(reader);
+    ck_assert_int_eq(trib_reader_varint(reader, &value, &err), TRIB_ERR_SHORT);
+    ck_assert_uint_eq(err.wanted, 3);
+    ck_assert_uint_eq(err.got, 2);
+    ck_ok(trib_reader_skip(reader, 2, NULL, NULL));
+    ck_assert_int_eq(trib_reader_varint(reader, &value, &err), TRIB_EOF);
+    ck_assert_uint_eq(value, 42);
+}
+END_TEST
+
 /* ---- Length-prefixed bytes ---- */
 
 typedef int prefixed_fn(struct trib_reader *, size_t, struct trib_view *, struct trib_error *);
@@ -379,6 +455,9 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, integers, 0, 7);
     tcase_add_test(tc, integer_crossing_is_counted);
     tcase_add_test(tc, integer_short);
+    tcase_add_loop_test(tc, varints, 0, 10);
+    tcase_add_loop_test(tc, varint_of_more_than_64_bits, 0, 2);
+    tcase_add_test(tc, varint_short);
     tcase_add_loop_test(tc, prefixed_at_every_split, 0, PREFIXED);
     tcase_add_loop_test(tc, prefixed_in_small_chunks, 0, PREFIXED);
     tcase_add_loop_test(tc, bytes_in_a_chunk_are_not_copied, 0, 4);

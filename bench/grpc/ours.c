@@ -25,38 +25,27 @@ void ours_open(struct ours_stream *stream, struct trib_grpc_call *call)
 
 /* ---- Reading ------------------------------------------------------------------------------------------------------ */
 
-/* A byte of the envelope: tags are checked, lengths added up; the inner one is what is left. */
-static void step(struct ours_stream *stream, uint8_t byte)
+static void check_tag(uint8_t tag, uint8_t expected)
 {
-    static const uint8_t tags[] = {OUTER_TAG, 0, INNER_TAG, 0};
-
-    if (tags[stream->field] != 0) {
-        if (byte != tags[stream->field])
-            bench_die("ours: 0x%02x instead of a DataRequest", byte);
-        stream->field++;
-        return;
-    }
-    if (stream->shift > 28)
-        bench_die("ours: a length of more than 5 bytes");
-    stream->value |= (size_t)(byte & 0x7f) << stream->shift;
-    stream->shift += 7;
-    if (byte >= 0x80)
-        return;
-    stream->left = stream->value;
-    stream->value = stream->shift = 0;
-    stream->field++;
+    if (tag != expected)
+        bench_die("ours: 0x%02x instead of a DataRequest", tag);
 }
 
+/* A tag and a length, twice: the inner one is what is left. */
 static int read_header(struct ours_stream *stream)
 {
+    static const uint8_t tags[] = {OUTER_TAG, 0, INNER_TAG, 0};
     struct trib_error err;
-    uint8_t byte;
+    uint8_t tag;
     int rc = TRIB_OK;
 
-    while (stream->field < 4 && rc == TRIB_OK) {
-        rc = ours_check(trib_reader_u8(stream->reader, &byte, &err), &err);
-        if (rc == TRIB_OK)
-            step(stream, byte);
+    for (; stream->field < 4; stream->field++) {
+        if (tags[stream->field] == 0)
+            rc = ours_check(trib_reader_varint(stream->reader, &stream->left, &err), &err);
+        else if ((rc = ours_check(trib_reader_u8(stream->reader, &tag, &err), &err)) == TRIB_OK)
+            check_tag(tag, tags[stream->field]);
+        if (rc != TRIB_OK)
+            break;
     }
     return rc;
 }
@@ -68,7 +57,7 @@ int ours_read(struct ours_stream *stream, struct trib_view *ret_payload)
 
     if (rc != TRIB_OK)
         return rc;
-    rc = ours_check(trib_reader_take(stream->reader, stream->left, ret_payload, &err), &err);
+    rc = ours_check(trib_reader_take(stream->reader, (size_t)stream->left, ret_payload, &err), &err);
     if (rc == TRIB_EOF)
         bench_die("ours: ended inside a message");
     if (rc == TRIB_OK)
@@ -81,7 +70,7 @@ int ours_read_size(struct ours_stream *stream, size_t *ret_size)
     int rc = read_header(stream);
 
     if (rc == TRIB_OK)
-        *ret_size = stream->left;
+        *ret_size = (size_t)stream->left;
     return rc;
 }
 
@@ -91,7 +80,7 @@ int ours_read_part(struct ours_stream *stream, struct trib_view *ret_part)
     int rc = read_header(stream);
 
     if (rc == TRIB_OK)
-        rc = ours_check(trib_reader_take_some(stream->reader, stream->left, ret_part, &err), &err);
+        rc = ours_check(trib_reader_take_some(stream->reader, (size_t)stream->left, ret_part, &err), &err);
     if (rc == TRIB_EOF && stream->field == 4)
         bench_die("ours: ended inside a message");
     if (rc != TRIB_OK)

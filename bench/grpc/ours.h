@@ -16,9 +16,9 @@ struct ours_stream {
     struct trib_channel *channel;
     struct trib_reader *reader;
     struct trib_writer *writer;
-    /* The envelope that is being read: which of its four fields comes, and the part of that which has come. */
-    unsigned field, shift;
-    size_t value, left;
+    /* The envelope that is being read: which of its four fields comes, and the last length. */
+    unsigned field;
+    uint64_t left;
     /* The message that is being written, and which part of it comes next. */
     unsigned part;
     uint8_t header[24];

@@ -122,6 +122,10 @@ TRIB_API int trib_reader_le16(struct trib_reader *reader, uint16_t *ret, struct 
 TRIB_API int trib_reader_le32(struct trib_reader *reader, uint32_t *ret, struct trib_error *err);
 TRIB_API int trib_reader_le64(struct trib_reader *reader, uint64_t *ret, struct trib_error *err);
 
+/* A number in groups of 7 bits, the lowest first, each but the last with the top bit set (LEB128; the varint of Protocol Buffers): at most 10
+ * bytes, consumed together or not at all. TRIB_ERR_PROTOCOL: more than 64 bits. TRIB_ERR_SHORT: err->wanted is one byte more than there were. */
+TRIB_API int trib_reader_varint(struct trib_reader *reader, uint64_t *ret, struct trib_error *err);
+
 /* A 4-byte length, big-endian (little-endian: le), and so many bytes. The length is checked before anything is reserved: above
  * `limit` (which must be at most INT32_MAX) it is TRIB_ERR_LIMIT, with the top bit set TRIB_ERR_PROTOCOL (a negative length).
  * Prefix and bytes are consumed together or not at all. string: as well TRIB_ERR_PROTOCOL unless it is UTF-8 (NUL is allowed: use
