@@ -1,6 +1,9 @@
 /* Budgets: what counts, from when until when. */
 #include <tributary/chunk.h>
 #include <tributary/queue.h>
+#include <tributary/reader.h>
+#include <tributary/transports.h>
+#include <tributary/writer.h>
 
 #include "tests/support/balance.h"
 #include "tests/support/fail_alloc.h"
@@ -200,6 +203,42 @@ START_TEST(every_allocation_fails)
 }
 END_TEST
 
+/* A chunk of more than the receiver may ever hold goes over all the same, in parts that count one by one, and nothing is copied. */
+START_TEST(more_than_the_limit_over_chunk)
+{
+    enum { LEN = 1 << 20, LIMIT = 256 << 10 };
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+    struct trib_channel *a, *b;
+    struct trib_chunk *chunk;
+    struct trib_view view;
+    size_t got = 0;
+    int code;
+
+    options.budget = LIMIT / 4;
+    options.limit = LIMIT;
+    ck_assert_int_eq(trib_chunk_pair(&options, &a, &b, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_chunk_new(LEN, 0, &chunk, NULL), TRIB_OK);
+    trib_writer_set_deadline(trib_channel_writer(a), TRIB_NOWAIT);
+    trib_reader_set_deadline(trib_channel_reader(b), TRIB_NOWAIT);
+    ck_assert_int_eq(trib_writer_begin_message(trib_channel_writer(a), LEN, NULL), TRIB_OK);
+    ck_assert_int_ge(trib_writer_view(trib_channel_writer(a), trib_chunk_view(chunk), NULL), 0);
+    ck_assert_int_eq(trib_writer_end_message(trib_channel_writer(a), NULL), TRIB_AGAIN);
+    do {
+        code = trib_reader_take_some(trib_channel_reader(b), LEN, &view, NULL);
+        if (code == TRIB_OK) {
+            ck_assert_ptr_eq(view.data, trib_chunk_data(chunk) + got);
+            got += view.len;
+        }
+        ck_assert_uint_le(trib_budget_held(trib_channel_budget(b)), LIMIT);
+        ck_assert_int_ge(trib_writer_flush(trib_channel_writer(a), NULL), 0);
+    } while (got < LEN);
+    ck_assert(trib_reader_at_mark(trib_channel_reader(b)));
+    trib_chunk_unref(chunk);
+    trib_channel_free(a);
+    trib_channel_free(b);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("budget");
@@ -214,6 +253,7 @@ static Suite *suite(void)
     tcase_add_test(tc, head_that_overflows);
     tcase_add_test(tc, spare);
     tcase_add_test(tc, threads_balance);
+    tcase_add_test(tc, more_than_the_limit_over_chunk);
     tcase_add_test(tc, every_allocation_fails);
     suite_add_tcase(s, tc);
     return s;

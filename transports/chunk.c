@@ -17,6 +17,7 @@
 struct end {
     struct trib_queue *in;  /* one reference */
     struct trib_queue *out; /* one reference */
+    size_t part, limit;     /* of what the peer may hold: a quarter of the high mark, and all */
     struct tribi_bell readable;
     struct tribi_bell writable;
 };
@@ -37,6 +38,21 @@ static unsigned flags_of(const struct trib_send *send)
     return (send->flags & TRIB_SEND_MORE) != 0 ? flags | TRIB_QUEUE_MORE : flags;
 }
 
+/* A view of more than the receiver may hold at once goes over in parts: by reference, as all do. */
+static int send_part(struct end *end, struct trib_view whole, int64_t deadline, size_t *ret_bytes, struct trib_error *err)
+{
+    struct trib_view view = trib_view_retain(trib_view_sub(whole, 0, end->part));
+    size_t len = view.len;
+    int code = trib_queue_push(end->out, &view, 0, deadline, err);
+
+    if (code != TRIB_OK) {
+        trib_view_release(&view);
+        return code;
+    }
+    *ret_bytes = len;
+    return TRIB_OK;
+}
+
 static int chunk_send(void *self, const struct trib_send *send, size_t *ret_bytes, struct trib_error *err)
 {
     struct end *end = self;
@@ -44,6 +60,8 @@ static int chunk_send(void *self, const struct trib_send *send, size_t *ret_byte
 
     if (send->count == 0) /* an empty message */
         return trib_queue_push(end->out, &empty, flags_of(send), send->deadline, err);
+    if (send->views[0].len > end->limit)
+        return send_part(end, send->views[0], send->deadline, ret_bytes, err);
     return trib_queue_push_views(end->out, send->views, send->count, flags_of(send), send->deadline, ret_bytes, err);
 }
 
@@ -173,10 +191,14 @@ static int end_new(const struct trib_channel_options *options, struct end **ret_
 /* The queue from one end to the other, within the receiver's budget. */
 static int lay(struct end *from, struct end *to, struct trib_channel *receiver, uint32_t spin_us, struct trib_error *err)
 {
-    int code = trib_queue_new(trib_channel_budget(receiver), spin_us, &to->in, err);
+    struct trib_budget *budget = trib_channel_budget(receiver);
+    int code = trib_queue_new(budget, spin_us, &to->in, err);
 
-    if (code == TRIB_OK)
-        from->out = trib_queue_ref(to->in);
+    if (code != TRIB_OK)
+        return code;
+    from->out = trib_queue_ref(to->in);
+    from->limit = trib_budget_limit(budget);
+    from->part = trib_budget_high(budget) / 4 > 0 ? trib_budget_high(budget) / 4 : 1;
     return code;
 }
 

@@ -16,17 +16,15 @@
 
 enum { BACKLOG = 128 }; /* dials that wait for one listener */
 
-/* On the stack of the thread that dials. */
+/* A dial that nobody has accepted yet: it goes on at the dialler's end, as behind a socket's backlog. */
 struct call {
     struct call *next;
     struct trib_channel *theirs; /* the listener's end */
-    bool waiting;
-    bool accepted;
 };
 
 struct door {
     struct door *next;
-    size_t refs; /* the listener's, and one for each dial under way */
+    size_t refs; /* the listener's, and one for each dial that waits */
     struct trib_channel_options options;
     struct call *calls; /* oldest first */
     size_t call_count;
@@ -81,40 +79,33 @@ static void enqueue(struct door *door, struct call *call)
     while (*at != NULL)
         at = &(*at)->next;
     *at = call;
-    call->waiting = true;
     door->call_count++;
     pthread_cond_broadcast(&door->changed);
     tribi_bell_ring(&door->bell);
 }
 
-static void dequeue(struct door *door, struct call *call)
+static struct call *dequeue(struct door *door)
 {
-    struct call **at = &door->calls;
+    struct call *call = door->calls;
 
-    while (*at != call)
-        at = &(*at)->next;
-    *at = call->next;
-    call->waiting = false;
+    door->calls = call->next;
     door->call_count--;
     pthread_cond_broadcast(&door->changed);
+    return call;
 }
 
-/* Waits for a place in the queue, then to be accepted. Under the lock. */
+/* Waits for a place in the queue. Under the lock. */
 static int knock(struct door *door, struct call *call, int64_t deadline)
 {
     int code = TRIB_OK;
 
     while (code == TRIB_OK && !door->cancelled && door->call_count == BACKLOG)
         code = door_wait(door, deadline);
-    if (code == TRIB_OK && !door->cancelled)
+    if (door->cancelled)
+        return TRIB_ERR_IO;
+    if (code == TRIB_OK)
         enqueue(door, call);
-    while (code == TRIB_OK && !door->cancelled && !call->accepted)
-        code = door_wait(door, deadline);
-    if (call->waiting)
-        dequeue(door, call);
-    if (call->accepted)
-        return TRIB_OK;
-    return door->cancelled ? TRIB_ERR_IO : code;
+    return code;
 }
 
 static int dial_error(int code, const struct trib_uri *uri, struct trib_error *err)
@@ -122,7 +113,7 @@ static int dial_error(int code, const struct trib_uri *uri, struct trib_error *e
     if (code == TRIB_AGAIN)
         return code;
     if (code == TRIB_ERR_TIMEOUT)
-        return trib_error_set(err, code, 0, "dial %.100s: not accepted before the deadline", trib_uri_text(uri));
+        return trib_error_set(err, code, 0, "dial %.100s: %d others wait to be accepted, and the deadline has passed", trib_uri_text(uri), BACKLOG);
     return trib_error_set(err, TRIB_ERR_IO, ECONNREFUSED, "dial %.100s", trib_uri_text(uri));
 }
 
@@ -130,21 +121,27 @@ static int dial_error(int code, const struct trib_uri *uri, struct trib_error *e
 static int dial_door(struct door *door, const struct trib_uri *uri, const struct trib_channel_options *options,
                      struct trib_channel **ret_channel, struct trib_error *err)
 {
-    struct call call = { NULL, NULL, false, false };
-    struct trib_channel *ours;
-    int code = tribi_chunk_link(options, &door->options, &ours, &call.theirs, err);
+    struct call *call = trib_alloc(sizeof(*call));
+    struct trib_channel *ours = NULL;
+    int code;
 
-    if (code != TRIB_OK)
+    if (call == NULL)
+        return trib_error_set(err, TRIB_ERR_NOMEM, 0, "dial %.100s: no memory", trib_uri_text(uri));
+    code = tribi_chunk_link(options, &door->options, &ours, &call->theirs, err);
+    if (code != TRIB_OK) {
+        trib_free(call);
         return code;
+    }
     door->refs++;
-    code = knock(door, &call, options->deadline);
+    code = knock(door, call, options->deadline);
     door_unref(door);
     if (code == TRIB_OK) {
         *ret_channel = ours;
         return TRIB_OK;
     }
     trib_channel_free(ours);
-    trib_channel_free(call.theirs);
+    trib_channel_free(call->theirs);
+    trib_free(call);
     return dial_error(code, uri, err);
 }
 
@@ -192,11 +189,10 @@ static int chunk_accept(void *self, int64_t deadline, struct trib_channel **ret_
     else if (code == TRIB_ERR_TIMEOUT && door->calls == NULL)
         trib_error_set(err, code, 0, "accept %s: nobody dialled before the deadline", door->address);
     else if (door->calls != NULL) {
-        struct call *call = door->calls;
+        struct call *call = dequeue(door);
 
-        dequeue(door, call);
-        call->accepted = true;
         *ret_channel = call->theirs;
+        trib_free(call);
         code = TRIB_OK;
     } else if (code == TRIB_ERR_IO) {
         trib_error_set(err, code, 0, "accept %s: the system does not let it wait", door->address);
@@ -220,6 +216,7 @@ static void chunk_listener_close(void *self)
 {
     struct door *door = self;
     struct door **at;
+    struct call *calls, *next;
 
     chunk_listener_cancel(door); /* whoever still dials is refused */
     pthread_mutex_lock(&doors_lock);
@@ -227,7 +224,15 @@ static void chunk_listener_close(void *self)
     if (*at == door)
         *at = door->next;
     tribi_bell_done(&door->bell);
+    calls = door->calls;
+    door->calls = NULL;
+    door->call_count = 0;
     pthread_mutex_unlock(&doors_lock);
+    for (; calls != NULL; calls = next) { /* whoever was not accepted sees that the peer has gone */
+        next = calls->next;
+        trib_channel_free(calls->theirs);
+        trib_free(calls);
+    }
 }
 
 static void chunk_listener_free(void *self)

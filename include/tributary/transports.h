@@ -30,9 +30,10 @@ TRIB_API int trib_unix_listener_fd(int fd, const struct trib_channel_options *op
 /* ---- chunk: ---------------------------------------------------------------------------------------------------
  * chunk:name            a name in this process: [A-Za-z0-9._-]+
  *
- * References go from thread to thread; nothing is copied. dial waits (until its deadline) for the listener to accept; no listener
- * of that name is TRIB_ERR_IO with ECONNREFUSED. Capabilities: messages, half-close, status, detects loss, events, references,
- * credentials (this process). The budget of a direction is that of the receiving side's options. */
+ * References go from thread to thread; nothing is copied. dial does not wait to be accepted, so that one thread can have both ends, unless 128
+ * others do: then until its deadline. No listener of that name is TRIB_ERR_IO with ECONNREFUSED. Capabilities: messages, half-close, status,
+ * detects loss, events, references, credentials (this process). The budget of a direction is that of the receiving side's options; a view of
+ * more than its limit goes over in parts. */
 TRIB_API extern const struct trib_transport trib_transport_chunk;
 
 /* Two connected channels, without a listener. Each is the caller's, and freed by itself, before or after the other one. options, which may be NULL,
