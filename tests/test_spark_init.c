@@ -303,6 +303,33 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+/* Lists that fit into the message, and would take many times its bytes in memory. */
+START_TEST(test_too_many_items)
+{
+    enum { MANY = 65537 };
+    struct trib_view *includes = calloc(MANY, sizeof(*includes));
+    struct trib_spark_init init = example(207);
+    size_t others = 2 + 2 + 1 + 2 + 2 + 2 + 1; /* of the example */
+    const struct trib_spark_init *parsed;
+    struct trib_chunk *chunk;
+    struct trib_error err;
+
+    ck_assert_ptr_nonnull(includes);
+    for (size_t i = 0; i < MANY; i++)
+        includes[i] = text("");
+    init.includes = includes;
+    init.include_count = _i == 0 ? MANY : MANY - 1;
+    ck_assert_int_eq(trib_spark_init_chunk(&init, &chunk, NULL), TRIB_OK);
+    ck_assert_int_eq(parse(trib_chunk_data(chunk), trib_chunk_len(chunk), trib_chunk_len(chunk), &parsed, &err), TRIB_ERR_LIMIT);
+    ck_assert_uint_eq(err.got, MANY - 1);
+    ck_assert_uint_ge(err.wanted, MANY);
+    ck_assert_uint_le(err.wanted, MANY + others);
+    ck_assert_msg(strstr(err.message, _i == 0 ? "number of includes" : "number of broadcasts") != NULL, "%s", err.message);
+    trib_chunk_unref(chunk);
+    free(includes);
+}
+END_TEST
+
 static const char *const not_utf8[] = {
     "\x80",  "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80",
     "a\xFFz"};
@@ -401,6 +428,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_there_and_back, 0, sizeof(eval_types) / sizeof(eval_types[0]));
     tcase_add_loop_test(tcase, test_every_shorter_length, 0, sizeof(eval_types) / sizeof(eval_types[0]));
     tcase_add_loop_test(tcase, test_damaged, 0, sizeof(damages) / sizeof(damages[0]));
+    tcase_add_loop_test(tcase, test_too_many_items, 0, 2);
     tcase_add_loop_test(tcase, test_not_utf8, 0, sizeof(not_utf8) / sizeof(not_utf8[0]));
     tcase_add_test(tcase, test_encrypted_broadcasts);
     tcase_add_test(tcase, test_stop);

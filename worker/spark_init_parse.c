@@ -15,7 +15,11 @@ struct parser {
     int rc;
     struct trib_error *err;
     struct tribi_parsed_init *parsed;
+    size_t items; /* announced so far */
 };
+
+/* Of all lists together: an item of 4 bytes on the wire takes up to 100 in memory. Spark announces some hundreds. */
+enum { ITEMS_MAX = 65536 };
 
 static size_t left(const struct parser *parser)
 {
@@ -125,7 +129,15 @@ static struct trib_view get_text(struct parser *parser, const char *field)
     return text;
 }
 
-/* A count of items that take at least `least` bytes each on the wire: so many fit into what is left, or it is refused before
+static int fail_items(struct parser *parser, const char *field, size_t count)
+{
+    parser->rc = trib_error_numbers(parser->err, TRIB_ERR_LIMIT, parser->items + count, ITEMS_MAX,
+                                    "init message: %s at byte %zu of %zu: count %zu makes %zu items in all, the limit is %d", field, parser->at,
+                                    parser->content.len, count, parser->items + count, ITEMS_MAX);
+    return parser->rc;
+}
+
+/* A count of items that take at least `least` bytes each on the wire: so many fit into what is left and into memory, or it is refused before
  * anything is allocated. */
 static size_t get_count(struct parser *parser, const char *field, size_t least)
 {
@@ -133,7 +145,12 @@ static size_t get_count(struct parser *parser, const char *field, size_t least)
 
     if (parser->rc == TRIB_OK && (count < 0 || (size_t)count > left(parser) / least))
         fail_number(parser, field, "count", count);
-    return parser->rc == TRIB_OK ? (size_t)count : 0;
+    else if (parser->rc == TRIB_OK && (size_t)count > ITEMS_MAX - parser->items)
+        fail_items(parser, field, (size_t)count);
+    if (parser->rc != TRIB_OK)
+        return 0;
+    parser->items += (size_t)count;
+    return (size_t)count;
 }
 
 static void *new_array(struct parser *parser, size_t count, size_t size)
@@ -308,7 +325,7 @@ static void parse_fields(struct parser *parser, struct trib_spark_init *init)
 
 static int parse_content(struct trib_view content, const struct trib_spark_init **ret_init, struct trib_error *err)
 {
-    struct parser parser = {content, 0, TRIB_OK, err, trib_alloc(sizeof(*parser.parsed))};
+    struct parser parser = {.content = content, .err = err, .parsed = trib_alloc(sizeof(*parser.parsed))};
 
     if (parser.parsed == NULL)
         return trib_error_set(err, TRIB_ERR_NOMEM, 0, "init message: no memory");

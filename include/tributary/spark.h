@@ -112,7 +112,7 @@ struct trib_spark_init {
  * the reader does (TRIB_AGAIN and TRIB_ERR_TIMEOUT: nothing was consumed). TRIB_ERR_PROTOCOL: a field runs past the end, a count
  * or length is negative or larger than what is left could hold, text is not UTF-8, bytes are left over, or the eval type is
  * none; the text names the field. TRIB_ERR_SHORT: the stream ended before `length` bytes. No array is allocated before its count
- * was checked against the bytes that are left. Free with trib_spark_init_free(). */
+ * was checked against the bytes that are left. TRIB_ERR_LIMIT: the lists announce more than 65,536 items in all. Free with trib_spark_init_free(). */
 TRIB_API int trib_spark_init_parse(struct trib_reader *reader, size_t length, const struct trib_spark_init **ret_init,
                                    struct trib_error *err);
 
