@@ -224,6 +224,23 @@ is 'SIGINT is an end in order, with a peer under way' [ "$ended" -eq 0 ]
 wait $silent
 is 'no socket is left' [ ! -e s ]
 
+# Peers that say nothing and hold all threads are no riddle.
+start unix:s --serializer count --threads 2
+mkfifo silence2
+"$tool" send unix:s - <silence 2>quiet &
+silent=$!
+"$tool" send unix:s - <silence2 2>quiet2 &
+silent2=$!
+exec 4>silence 5>silence2
+bytes x >&4
+bytes x >&5
+said=$(timeout 10 head -n 1 <&3)
+is 'all threads are taken: a line says so' [ "${said#*unix:s: 2 connections are served at once, which is all: the next wait}" != "$said" ]
+exec 4>&- 5>&-
+wait $silent $silent2
+end_server TERM
+is 'it said so once, and ended in order' [ "$ended" -eq 0 ] && [ ! -s log ]
+
 # ---- Sessions of spark-socket, good and bad, on one server ----
 
 start unix:s --protocol spark-socket

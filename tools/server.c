@@ -27,6 +27,7 @@ struct server {
     bool cancelled;            /* nor old ones */
     bool over;                 /* all threads have ended */
     unsigned served;           /* peers, now */
+    bool told_full;            /* since it was half empty */
     int exit_code;
     struct slot *slots;
 };
@@ -58,7 +59,7 @@ static void note_failure(struct server *server)
 static bool enter(struct slot *slot, struct trib_channel *channel)
 {
     struct server *server = slot->server;
-    bool welcome;
+    bool welcome, full;
 
     pthread_mutex_lock(&server->lock);
     welcome = !server->cancelled;
@@ -67,7 +68,13 @@ static bool enter(struct slot *slot, struct trib_channel *channel)
         slot->channel = channel;
     if (server->options->once)
         stop_accepting(server);
+    full = server->options->threads > 1 && server->served == server->options->threads && !server->told_full;
+    server->told_full = server->told_full || full;
     pthread_mutex_unlock(&server->lock);
+    if (full)
+        tool_line(server->options->tool,
+                  "%s: %zu connections are served at once, which is all: the next wait (--threads allows more, --timeout ends those that take long)",
+                  server->options->uri, (size_t)server->options->threads);
     return welcome;
 }
 
@@ -77,6 +84,7 @@ static void leave(struct slot *slot)
 
     pthread_mutex_lock(&server->lock);
     server->served--;
+    server->told_full = server->told_full && server->served > server->options->threads / 2;
     slot->channel = NULL;
     pthread_mutex_unlock(&server->lock);
 }
