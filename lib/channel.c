@@ -4,6 +4,7 @@
 #include <tributary/alloc.h>
 #include <tributary/reader.h>
 
+#include "chunk-internal.h"
 #include "reader-internal.h"
 #include "writer-internal.h"
 
@@ -116,6 +117,7 @@ int trib_channel_new(const struct trib_channel_ops *ops, void *self, const struc
     channel->writer = &whole->writer;
     tribi_reader_init_pull(channel->reader, channel, budget);
     tribi_writer_init(channel->writer, channel, filled.gather, filled.budget);
+    tribi_pool_join();
     *ret_channel = channel;
     return TRIB_OK;
 }
@@ -133,6 +135,7 @@ void trib_channel_free(struct trib_channel *channel)
     trib_budget_unref(channel->budget);
     channel->ops->free(channel->self);
     trib_free(channel); /* and reader and writer */
+    tribi_pool_leave();
 }
 
 void trib_channel_cancel(struct trib_channel *channel)

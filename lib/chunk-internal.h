@@ -59,6 +59,10 @@ struct trib_chunk {
 int tribi_pool_get(size_t len, size_t align, struct trib_chunk **ret_chunk, struct trib_error *err);
 void tribi_pool_put(struct trib_chunk *chunk);
 
+/* A channel or a fed reader begins, and is gone. */
+void tribi_pool_join(void);
+void tribi_pool_leave(void);
+
 /* The size of the block that `len` bytes would come in, 0 where it is not kept by the pool. */
 size_t tribi_pool_block_size(size_t len);
 

@@ -24,6 +24,8 @@ enum {
 #define HUGE_FROM ((size_t)4 << 20) /* from here on large pages: 16 MiB one-way 0.93 -> 0.98 of the raw loop, 4 KiB pages cost the rest */
 #define MAP_FROM ((size_t)64 << 10) /* below, malloc() decides when memory goes back to the system; these do when they are given back */
 
+#define LEFT_BEHIND ((size_t)4 << 20) /* for the next channel to begin with */
+
 /* A block and its header, which lives as long as the block. */
 struct block {
     struct trib_chunk chunk; /* first: a chunk of this kind is one of these */
@@ -295,6 +297,23 @@ void trib_pool_shrink(size_t keep_bytes)
     list = take_surplus(keep_bytes);
     pthread_mutex_unlock(&pool.lock);
     give_back_all(list);
+}
+
+/* ---- Who uses it ----
+ * A library without a thread has no clock of its own: what keep_ms means is looked at when blocks come and go. When the last channel or fed
+ * reader goes, perhaps none will: then nearly all goes back at once. */
+
+static atomic_size_t users;
+
+void tribi_pool_join(void)
+{
+    atomic_fetch_add_explicit(&users, 1, memory_order_relaxed);
+}
+
+void tribi_pool_leave(void)
+{
+    if (atomic_fetch_sub_explicit(&users, 1, memory_order_relaxed) == 1)
+        trib_pool_shrink(LEFT_BEHIND);
 }
 
 void tribi_pool_give_back(void)

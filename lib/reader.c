@@ -49,6 +49,7 @@ static int reader_new_fed(size_t budget_bytes, size_t limit, struct trib_reader 
         rc = trib_error_set(err, TRIB_ERR_NOMEM, 0, "create a reader: no memory");
     } else {
         reader_init(reader, budget);
+        tribi_pool_join();
         rc = trib_queue_new(budget, 0, &reader->queue, err);
     }
     trib_budget_unref(budget);
@@ -106,9 +107,11 @@ void tribi_reader_done(struct trib_reader *reader)
 
 void trib_reader_free(struct trib_reader *reader)
 {
-    if (reader != NULL)
-        tribi_reader_done(reader);
+    if (reader == NULL)
+        return;
+    tribi_reader_done(reader);
     trib_free(reader);
+    tribi_pool_leave();
 }
 
 /* ---- The piece ---- */

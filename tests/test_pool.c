@@ -1,5 +1,7 @@
 /* The block pool: what is kept, for how long, and what is given back. */
 #include <tributary/chunk.h>
+#include <tributary/reader.h>
+#include <tributary/transports.h>
 
 #include "lib/chunk-internal.h"
 #include "tests/support/balance.h"
@@ -201,6 +203,23 @@ START_TEST(shrink)
 }
 END_TEST
 
+/* Nearly all goes back with the last channel, and with the last fed reader, whichever is later. */
+START_TEST(last_channel)
+{
+    struct trib_channel *a, *b;
+    struct trib_reader *reader;
+
+    ck_assert_int_eq(trib_chunk_pair(NULL, &a, &b, NULL), TRIB_OK);
+    ck_assert_int_eq(trib_reader_new(NULL, &reader, NULL), TRIB_OK);
+    trib_chunk_unref(chunk_of((size_t)16 << 20));
+    trib_channel_free(_i == 0 ? a : b);
+    trib_channel_free(_i == 0 ? b : a);
+    ck_assert_uint_ge(stats_now().idle_bytes, (size_t)16 << 20);
+    trib_reader_free(reader);
+    ck_assert_uint_le(stats_now().idle_bytes, (size_t)4 << 20);
+}
+END_TEST
+
 START_TEST(larger_than_classes_is_not_kept)
 {
     struct trib_chunk *chunk = chunk_of(((size_t)32 << 20) + 1);
@@ -317,6 +336,7 @@ static Suite *suite(void)
     tcase_add_test(tc, idle_blocks_go_back);
     tcase_add_test(tc, trim);
     tcase_add_test(tc, shrink);
+    tcase_add_loop_test(tc, last_channel, 0, 2);
     tcase_add_test(tc, larger_than_classes_is_not_kept);
     tcase_add_loop_test(tc, large_blocks_are_mapped, 0, 2);
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -70,7 +70,7 @@ TRIB_API struct trib_view trib_chunk_view(struct trib_chunk *chunk);
  * Blocks of chunks are kept for the next one: size classes from 256 bytes to 32 MiB, four to each doubling; larger ones are not kept.
  * Blocks of 64 KiB and more are mappings of their own, from 4 MiB on large pages where the system has them. One pool per process, safe
  * on any thread. Idle blocks above `keep_bytes` are given back to the system at once, the others `keep_ms` after their last use (looked
- * at whenever a block comes back or is taken). */
+ * at whenever a block comes back or is taken), and all but 4 MiB when the last channel or fed reader is freed. */
 struct trib_pool_options {
     size_t size;
     size_t keep_bytes; /* default 64 MiB */
@@ -100,8 +100,13 @@ TRIB_API void trib_pool_trim(void);
 /* ---- Budgets --------------------------------------------------------------------------------------------------
  * How many bytes may be held that nobody has let go yet. `high` bounds what comes unasked (read-ahead, a producer's queue): at
  * the mark the producer stops until chunks are released. `limit` is hard: a want is granted beyond `high`, up to here, and
- * refused beyond it with TRIB_ERR_LIMIT. What a block pins counts whole, from its allocation (or its entry into a queue) to its
- * last unref. */
+ * refused beyond it with TRIB_ERR_LIMIT.
+ *
+ * A block that a transport received into counts whole, from its allocation to its last unref. What a producer hands over (a queue, a fed
+ * reader, chunk:) counts the bytes of its view, from its entry to the last unref: a small view of a large block pins more than it counts;
+ * trib_chunk_copy() is for that. Above the limit lies only what is in passing: where a take puts together what came in several chunks,
+ * both count until the last of them is moved; and one block is received for a take in place of one that goes once its bytes have
+ * moved (struct trib_want, `spare`), which a view that the caller retained keeps. */
 TRIB_API int trib_budget_new(size_t high, size_t limit, struct trib_budget **ret_budget, struct trib_error *err);
 TRIB_API struct trib_budget *trib_budget_ref(struct trib_budget *budget);
 TRIB_API struct trib_budget *trib_budget_unref(struct trib_budget *budget);

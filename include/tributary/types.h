@@ -46,7 +46,8 @@ TRIB_API int64_t trib_deadline_ms(int64_t timeout_ms);
 /* ---- Allocator ------------------------------------------------------------------------------------------------
  * All memory of the library comes from one allocator per process: malloc() unless replaced. `allocate` returns memory aligned as
  * malloc() would, or NULL; `release` is never called with NULL. Both may be called from any thread at once. Blocks of
- * 1 MiB and more are mapped from the system, not allocated, unless `map_large` is false. */
+ * 64 KiB and more are mapped from the system, not allocated, unless `map_large` is false. Small blocks over malloc() are cut from larger
+ * ones that each thread keeps, which valgrind takes for "possibly lost": with TRIB_PLAIN_MALLOC in the environment each is malloc()'s. */
 struct trib_allocator {
     size_t size; /* sizeof(struct trib_allocator) in the build that filled it */
     void *(*allocate)(void *arg, size_t size);
