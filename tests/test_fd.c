@@ -12,6 +12,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,15 @@ static void open_descriptors(enum kind kind, int a[2], int b[2])
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0, there), 0);
         a[0] = a[1] = there[0], b[0] = b[1] = there[1];
     }
+}
+
+/* -1: it has none. */
+static int buffer_of(int fd)
+{
+    int size = -1;
+    socklen_t len = sizeof(size);
+
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == 0 ? size : fcntl(fd, F_GETPIPE_SZ);
 }
 
 static void open_pair(enum kind kind, struct trib_channel **a, struct trib_channel **b)
@@ -159,22 +169,54 @@ START_TEST(test_keep_open)
 {
     struct trib_fd_options keep = TRIB_FD_OPTIONS_INIT;
     struct trib_channel *channel;
-    int a[2], b[2], flags;
+    int a[2], b[2], flags, buffers[2];
 
     keep.keep_open = true;
     keep.name = "kept";
     open_descriptors(_i, a, b);
     fcntl(a[0], F_SETFD, 0);
     flags = fcntl(a[0], F_GETFL);
+    buffers[0] = buffer_of(a[0]);
+    buffers[1] = buffer_of(a[1]);
     ck_assert_int_eq(trib_fd_channel(a[0], a[1], &keep, NULL, &channel, NULL), TRIB_OK);
     ck_assert_str_eq(trib_channel_name(channel), "kept");
+    ck_assert(_i == TTYS || _i == PIPES || buffer_of(a[1]) != buffers[1]); /* a user may have no more pages for pipes */
     trib_channel_free(channel);
     ck_assert_int_eq(fcntl(a[0], F_GETFL), flags);
     ck_assert_int_eq(fcntl(a[0], F_GETFD), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(buffer_of(a[i]), buffers[i]);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(close(a[i]), i == 1 && a[0] == a[1] ? -1 : 0);
         ck_assert_int_eq(close(b[i]), i == 1 && b[0] == b[1] ? -1 : 0);
     }
+}
+END_TEST
+
+/* A TCP socket tunes its buffer itself until it is told a size: it does so again when it was kept. */
+START_TEST(test_keep_open_tcp)
+{
+#ifdef SO_BUF_LOCK
+    struct trib_fd_options keep = {.size = sizeof(keep), .keep_open = true};
+    struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), before, lock = -1;
+    struct trib_channel *channel;
+    socklen_t len = sizeof(address);
+
+    ck_assert(bind(door, (void *)&address, len) == 0 && listen(door, 1) == 0 && getsockname(door, (void *)&address, &len) == 0);
+    ck_assert_int_eq(connect(fd, (void *)&address, len), 0);
+    before = buffer_of(fd);
+    options.send_buffer = 50000;
+    ck_assert_int_eq(trib_fd_channel(fd, fd, &keep, &options, &channel, NULL), TRIB_OK);
+    ck_assert_int_eq(buffer_of(fd), 100000);
+    trib_channel_free(channel);
+    ck_assert(buffer_of(fd) == before || (before > 100000 && buffer_of(fd) > 100000)); /* tuning goes beyond what may be asked for */
+    len = sizeof(lock);
+    ck_assert(getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &len) != 0 || lock == 0); /* older kernels do not tell */
+    close(fd);
+    close(door);
+#endif
 }
 END_TEST
 
@@ -485,15 +527,6 @@ START_TEST(test_every_allocation_fails)
 }
 END_TEST
 
-static int buffer_of(int fd)
-{
-    int size = 0;
-    socklen_t len = sizeof(size);
-
-    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len), 0);
-    return size;
-}
-
 /* What lies behind the size of the caller's structs is not looked at; a bad size is refused before anything is done. */
 START_TEST(test_option_sizes)
 {
@@ -532,6 +565,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_bad_descriptors, 0, COUNT(bad_reasons));
     tcase_add_loop_test(tcase, test_capabilities_and_peer, 0, kinds);
     tcase_add_loop_test(tcase, test_keep_open, 0, kinds);
+    tcase_add_test(tcase, test_keep_open_tcp);
     tcase_add_loop_test(tcase, test_stream, 0, kinds);
     tcase_add_loop_test(tcase, test_half_close, SOCKETS, NON_BLOCKING);
     tcase_add_test(tcase, test_finish_with_status_ends_all);

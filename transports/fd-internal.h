@@ -17,6 +17,8 @@ struct tribi_fd_side {
     bool local;              /* a Unix socket */
     bool tty;
     bool nowait;             /* not a socket, and takes RWF_NOWAIT as far as is known */
+    int buffer_before;       /* bytes, before it was set; 0: it was not */
+    int lock_before;         /* SO_BUF_LOCK, likewise; -1: not known */
     atomic_uint_fast64_t calls; /* written by the side's thread alone */
     atomic_uint_fast64_t waits;
     struct tribi_watch watch;

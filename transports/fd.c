@@ -191,6 +191,29 @@ static void fd_cancel(void *self)
     tribi_wake_set(&fd->wake);
 }
 
+/* What set_buffer() did. Best effort: a pipe that holds more than it could before stays as it is. */
+static void restore_buffer(const struct tribi_fd_side *side)
+{
+    int size = side->buffer_before;
+
+    if (size == 0)
+        return;
+    if (side->socket) {
+#ifdef __linux__
+        size /= 2; /* it doubles what it is told, and tells that */
+#endif
+        setsockopt(side->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+#ifdef SO_BUF_LOCK
+        if (side->lock_before >= 0)
+            setsockopt(side->fd, SOL_SOCKET, SO_BUF_LOCK, &side->lock_before, sizeof(side->lock_before));
+#endif
+        return;
+    }
+#ifdef F_SETPIPE_SZ
+    fcntl(side->fd, F_SETPIPE_SZ, size);
+#endif
+}
+
 static void fd_close(void *self)
 {
     struct tribi_fd *fd = self;
@@ -200,6 +223,10 @@ static void fd_close(void *self)
     fd->closed = true;
     tribi_watch_done(&fd->in.watch);
     tribi_watch_done(&fd->out.watch);
+    if (fd->keep_open) {
+        restore_buffer(&fd->in);
+        restore_buffer(&fd->out);
+    }
     if (!fd->keep_open && fd->out.fd >= 0 && fd->out.fd != fd->in.fd)
         close(fd->out.fd);
     if (!fd->keep_open)
@@ -292,18 +319,31 @@ static int look_at(struct tribi_fd_side *side, int fd, int not_mode, struct trib
     return TRIB_OK;
 }
 
+/* `keep`: it will be set back. */
+static void set_socket_buffer(struct tribi_fd_side *side, int size, bool keep)
+{
+    int before = keep ? socket_option(side->fd, SO_SNDBUF) : 0;
+
+#ifdef SO_BUF_LOCK
+    side->lock_before = keep ? socket_option(side->fd, SO_BUF_LOCK) : -1;
+#endif
+    if (setsockopt(side->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0 && before > 0)
+        side->buffer_before = before;
+}
+
 /* Best effort: a limit of the system makes it smaller. Other sockets than Unix ones tune themselves unless told. */
-static void set_buffer(const struct tribi_fd_side *side, const struct trib_channel_options *options)
+static void set_buffer(struct tribi_fd_side *side, const struct trib_channel_options *options, bool keep)
 {
     size_t asked = options->send_buffer;
     int size = asked == 0 ? SEND_BUFFER : asked > (1 << 30) ? 1 << 30 : (int)asked;
-
-    if (side->local || (side->socket && asked > 0))
-        setsockopt(side->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 #ifdef F_SETPIPE_SZ
-    if (!side->socket && !side->tty && fcntl(side->fd, F_GETPIPE_SZ) < size)
-        fcntl(side->fd, F_SETPIPE_SZ, size);
+    int before = side->socket ? -1 : fcntl(side->fd, F_GETPIPE_SZ); /* -1: not a pipe */
+
+    if (before > 0 && before < size && fcntl(side->fd, F_SETPIPE_SZ, size) >= 0)
+        side->buffer_before = before;
 #endif
+    if (side->local || (side->socket && asked > 0))
+        set_socket_buffer(side, size, keep);
 }
 
 static int64_t spin_ns(const struct trib_channel_options *options)
@@ -397,9 +437,6 @@ int trib_fd_channel(int in, int out, const struct trib_fd_options *fd_options, c
     rc = set_up(fd, in, out, &own, err);
     if (rc == TRIB_OK) {
         fd->spin_ns = spin_ns(&asked);
-        set_buffer(&fd->in, &asked);
-        if (out != in)
-            set_buffer(&fd->out, &asked);
         rc = trib_channel_new(&fd->ops, fd, &asked, ret_channel, err);
     }
     if (rc != TRIB_OK) {
@@ -407,6 +444,9 @@ int trib_fd_channel(int in, int out, const struct trib_fd_options *fd_options, c
         trib_free(fd);
         return rc;
     }
+    set_buffer(&fd->in, &asked, fd->keep_open);
+    if (out != in)
+        set_buffer(&fd->out, &asked, fd->keep_open);
     if (!fd->keep_open) {
         close_on_exec(in);
         close_on_exec(out);

@@ -9,7 +9,8 @@ TRIB_BEGIN_DECLS
 struct trib_fd_options {
     size_t size;
     const char *name;    /* for messages; a string that lasts; default "fd" */
-    bool keep_open;      /* do not close the descriptors at the end (and restore their flags) */
+    bool keep_open;      /* do not close the descriptors at the end, and set their buffers (send_buffer) back, best effort: a pipe
+                          * that then holds more than it could before keeps its size */
 };
 #define TRIB_FD_OPTIONS_INIT { sizeof(struct trib_fd_options), NULL, false }
 
