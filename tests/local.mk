@@ -66,6 +66,7 @@ unit_tests += \
 	tests/test_copies \
 	tests/test_fd \
 	tests/test_fd_events \
+	tests/test_fd_files \
 	tests/test_readahead \
 	tests/test_unix \
 	tests/test_unix_file

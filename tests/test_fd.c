@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -96,11 +97,11 @@ static int bad_descriptor(int which, int *ret_other)
     case 0:
         return 1000000;
     case 1:
-        return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        return open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* a file will do, but not for writing */
     case 2:
         return open("/", O_RDONLY | O_CLOEXEC);
     case 6:
-        return open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+        return eventfd(0, EFD_CLOEXEC);
     case 3:
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
         break;
@@ -118,7 +119,7 @@ static int bad_descriptor(int which, int *ret_other)
 }
 
 static const char *const bad_reasons[] = {
-    "Bad file descriptor", "neither socket", "neither socket", "not a connected", "not a connected", "for reading only",
+    "Bad file descriptor", "open for reading only", "a directory", "not a connected", "not a connected", "for reading only",
     "neither socket",
 };
 

@@ -332,6 +332,16 @@ if [ -r "$module" ]; then
     is 'serve over stdio' [ $? -eq 0 ]
     server=
     is 'its answer' [ "$(cat back)" = 'MANY CHANNELS, 1 STREAM.' ]
+    # Files in place of the pipes.
+    "$tool" serve stdio: --timeout 60 --transport "$module" --serializer upper <small >redirected 2>log
+    is 'serve from a file to a file' [ $? -eq 0 ]
+    is 'the answer in the file' [ "$(cat redirected)" = 'MANY CHANNELS, 1 STREAM.' ]
+    "$tool" serve stdio: --timeout 60 --transport "$module" --serializer upper </dev/null >redirected 2>log
+    is 'serve nothing' [ $? -eq 0 ]
+    is 'no answer to nothing' [ ! -s redirected ]
+    "$tool" serve stdio: --timeout 60 --transport "$module" --serializer upper <. >redirected 2>log
+    is 'a directory is refused' [ $? -eq 1 ]
+    is 'and is told' grep -q 'stdio: its input: a directory' log
 else
     echo "without $module, which needs shared libraries: no transport was loaded"
 fi

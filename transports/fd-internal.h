@@ -15,8 +15,9 @@ struct tribi_fd_side {
     int fd;
     bool socket;
     bool local;              /* a Unix socket */
+    bool file;               /* always ready: read and written without a poll, which would say nothing */
     bool tty;
-    bool nowait;             /* not a socket, and takes RWF_NOWAIT as far as is known */
+    bool nowait;             /* neither socket nor file, and takes RWF_NOWAIT as far as is known */
     int buffer_before;       /* bytes, before it was set; 0: it was not */
     int lock_before;         /* SO_BUF_LOCK, likewise; -1: not known */
     atomic_uint_fast64_t calls; /* written by the side's thread alone */

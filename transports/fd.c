@@ -1,4 +1,4 @@
-/* Channels over descriptors: sockets, pipes and ttys. */
+/* Channels over descriptors: sockets, pipes, ttys and files. */
 #include <tributary/fd.h>
 
 #include <tributary/alloc.h>
@@ -10,6 +10,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 #include "fd-internal.h"
 
@@ -156,6 +159,18 @@ static void die(struct tribi_fd *fd)
         shutdown(fd->in.fd, SHUT_RDWR);
 }
 
+/* A file system may tell only here that it could not keep what was written. */
+static int end_out(struct tribi_fd *fd, struct trib_error *err)
+{
+    int out = fd->out.fd;
+
+    tribi_watch_done(&fd->out.watch);
+    fd->out.fd = -1;
+    if (close(out) != 0 && errno != EINTR)
+        return trib_error_set(err, TRIB_ERR_IO, errno, "finish %s", fd->ops.name);
+    return TRIB_OK;
+}
+
 static int fd_finish(void *self, int status, const char *text, int64_t deadline, struct trib_error *err)
 {
     struct tribi_fd *fd = self;
@@ -170,12 +185,7 @@ static int fd_finish(void *self, int status, const char *text, int64_t deadline,
         die(fd);
     else if (fd->out.socket && shutdown(fd->out.fd, SHUT_WR) != 0)
         return trib_error_set(err, errno == ENOTCONN ? TRIB_ERR_CLOSED : TRIB_ERR_IO, errno, "finish %s", fd->ops.name);
-    if (!fd->out.socket && fd->out.fd != fd->in.fd && !fd->keep_open) {
-        tribi_watch_done(&fd->out.watch);
-        close(fd->out.fd);
-        fd->out.fd = -1;
-    }
-    return TRIB_OK;
+    return !fd->out.socket && fd->out.fd != fd->in.fd && !fd->keep_open ? end_out(fd, err) : TRIB_OK;
 }
 
 static void fd_cancel(void *self)
@@ -248,8 +258,10 @@ static int fd_watch(void *self, struct event_base *base, enum trib_direction dir
 {
     struct tribi_fd *fd = self;
     struct tribi_fd_side *side = direction == TRIB_READABLE ? &fd->in : &fd->out;
-    const struct tribi_watched watched = {side->fd, direction, fd->wake.fd, -1, fd->ops.name};
+    struct tribi_watched watched = {side->fd, direction, fd->wake.fd, -1, fd->ops.name};
 
+    if (side->file)
+        watched = (struct tribi_watched){-1, direction, -1, 0, fd->ops.name}; /* soon; epoll refuses it */
     if (fn != NULL && side->fd < 0)
         return trib_error_set(err, TRIB_ERR_CLOSED, EPIPE, "watch %s after the end", fd->ops.name);
     return tribi_watch_arm(&side->watch, base, &watched, fn, arg, err);
@@ -286,6 +298,21 @@ static void fd_stats(void *self, struct trib_channel_stats *stats)
 
 /* ---- Opening -------------------------------------------------------------------------------------------------- */
 
+static const struct trib_channel_ops fd_ops = {
+    .size = sizeof(struct trib_channel_ops),
+    .name = "fd",
+    .capabilities = TRIB_CAP_EVENTS,
+    .recv = fd_recv,
+    .send = tribi_fd_send,
+    .finish = fd_finish,
+    .cancel = fd_cancel,
+    .close = fd_close,
+    .free = fd_free,
+    .watch = fd_watch,
+    .peer = fd_peer,
+    .stats = fd_stats,
+};
+
 static int socket_option(int fd, int option)
 {
     int value = -1;
@@ -294,28 +321,56 @@ static int socket_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
 }
 
-/* Fills *side from what the descriptor is. `not_mode`: an access mode that will not do. */
-static int look_at(struct tribi_fd_side *side, int fd, int not_mode, struct trib_error *err)
+/* A character device without a poll of its own, such as /dev/null. */
+static bool lacks_poll(int fd)
 {
-    struct stat st;
-    int mode = fcntl(fd, F_GETFL);
+    bool lacks = false;
+#ifdef __linux__
+    struct epoll_event event = {.events = EPOLLIN};
+    int probe = epoll_create1(EPOLL_CLOEXEC);
 
-    if (mode < 0 || fstat(fd, &st) != 0)
-        return trib_error_set(err, TRIB_ERR_USAGE, errno, "channel over descriptor %d", fd);
-    if ((mode & O_ACCMODE) == not_mode)
-        return trib_error_set(err, TRIB_ERR_USAGE, 0, "channel over descriptor %d: it is open for %s only", fd,
-                              not_mode == O_RDONLY ? "reading" : "writing");
-    if (!S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
-        return trib_error_set(err, TRIB_ERR_USAGE, 0, "channel over descriptor %d: neither socket, pipe nor tty", fd);
-    side->fd = fd;
-    side->socket = S_ISSOCK(st.st_mode);
-    side->tty = !side->socket && S_ISCHR(st.st_mode);
-    side->nowait = !side->socket;
-    if (side->socket && (socket_option(fd, SO_TYPE) != SOCK_STREAM || socket_option(fd, SO_ACCEPTCONN) > 0))
-        return trib_error_set(err, TRIB_ERR_USAGE, 0, "channel over descriptor %d: not a connected stream socket", fd);
-#ifdef SO_DOMAIN
-    side->local = side->socket && socket_option(fd, SO_DOMAIN) == AF_UNIX;
+    lacks = probe >= 0 && epoll_ctl(probe, EPOLL_CTL_ADD, fd, &event) != 0 && errno == EPERM;
+    if (probe >= 0)
+        close(probe);
+#else
+    (void)fd;
 #endif
+    return lacks;
+}
+
+/* A caller that has a name is told of the side: the number may be that of a duplicate, which nobody has seen. */
+static int refuse(const struct tribi_fd *fd, int number, bool is_in, int sys_errno, const char *why, struct trib_error *err)
+{
+    if (fd->ops.name == fd_ops.name)
+        return trib_error_set(err, TRIB_ERR_USAGE, sys_errno, "channel over descriptor %d: %s", number, why);
+    return trib_error_set(err, TRIB_ERR_USAGE, sys_errno, "%s: its %s: %s", fd->ops.name, is_in ? "input" : "output", why);
+}
+
+/* Fills the side from what the descriptor is. */
+static int look_at(struct tribi_fd *fd, int number, bool is_in, struct trib_error *err)
+{
+    struct tribi_fd_side *side = is_in ? &fd->in : &fd->out;
+    struct stat st;
+    int mode = fcntl(number, F_GETFL);
+
+    if (mode < 0 || fstat(number, &st) != 0)
+        return refuse(fd, number, is_in, errno, "not open", err);
+    if (S_ISDIR(st.st_mode))
+        return refuse(fd, number, is_in, 0, "a directory", err);
+    if ((mode & O_ACCMODE) == (is_in ? O_WRONLY : O_RDONLY))
+        return refuse(fd, number, is_in, 0, is_in ? "open for writing only" : "open for reading only", err);
+    side->socket = S_ISSOCK(st.st_mode);
+    side->file = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && lacks_poll(number));
+    side->tty = !side->file && S_ISCHR(st.st_mode);
+    side->nowait = !side->socket && !side->file;
+    if (!side->socket && !side->file && !side->tty && !S_ISFIFO(st.st_mode))
+        return refuse(fd, number, is_in, 0, "neither socket, pipe, tty nor file", err);
+    if (side->socket && (socket_option(number, SO_TYPE) != SOCK_STREAM || socket_option(number, SO_ACCEPTCONN) > 0))
+        return refuse(fd, number, is_in, 0, "not a connected stream socket", err);
+#ifdef SO_DOMAIN
+    side->local = side->socket && socket_option(number, SO_DOMAIN) == AF_UNIX;
+#endif
+    side->fd = number;
     return TRIB_OK;
 }
 
@@ -358,32 +413,18 @@ static int64_t spin_ns(const struct trib_channel_options *options)
     return (int64_t)(us < SPIN_US_MAX ? us : SPIN_US_MAX) * 1000;
 }
 
-static const struct trib_channel_ops fd_ops = {
-    .size = sizeof(struct trib_channel_ops),
-    .name = "fd",
-    .capabilities = TRIB_CAP_EVENTS,
-    .recv = fd_recv,
-    .send = tribi_fd_send,
-    .finish = fd_finish,
-    .cancel = fd_cancel,
-    .close = fd_close,
-    .free = fd_free,
-    .watch = fd_watch,
-    .peer = fd_peer,
-    .stats = fd_stats,
-};
-
 static int set_up(struct tribi_fd *fd, int in, int out, const struct trib_fd_options *fd_options, struct trib_error *err)
 {
-    int rc = look_at(&fd->in, in, O_WRONLY, err);
+    int rc;
 
-    if (rc == TRIB_OK)
-        rc = look_at(&fd->out, out, O_RDONLY, err);
-    if (rc != TRIB_OK)
-        return rc;
     fd->ops = fd_ops;
     if (fd_options->name != NULL)
         fd->ops.name = fd_options->name;
+    rc = look_at(fd, in, true, err);
+    if (rc == TRIB_OK)
+        rc = look_at(fd, out, false, err);
+    if (rc != TRIB_OK)
+        return rc;
     fd->keep_open = fd_options->keep_open;
     if (in != out || fd->in.socket)
         fd->ops.capabilities |= TRIB_CAP_HALF_CLOSE;

@@ -130,7 +130,7 @@ static int tried(struct attempt *a, struct trib_error *err)
 }
 
 /* RWF_NOWAIT is what pipes have in place of MSG_DONTWAIT; O_NONBLOCK would be seen by every process that shares the descriptor.
- * Where it is not known, poll goes first. */
+ * Where it is not known, poll goes first. Of a file it would refuse what has to come from the disk, for which no poll waits. */
 static bool lacks_nowait(struct tribi_fd_side *side)
 {
     if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM) {
@@ -159,7 +159,7 @@ static ssize_t read_once(struct attempt *a, uint8_t *at, size_t room, bool all)
             return n;
     }
 #endif
-    if (a->how != HOW_READY) {
+    if (!side->file && a->how != HOW_READY) {
         errno = EAGAIN;
         return -1;
     }
@@ -227,12 +227,14 @@ static ssize_t write_once(struct attempt *a, struct iovec *pieces, size_t n)
             return sent;
     }
 #endif
-    if (a->how != HOW_READY) {
+    if (!side->file && a->how != HOW_READY) {
         errno = EAGAIN;
         return -1;
     }
     a->how = HOW_TRY;
     tribi_fd_count(&side->calls);
+    if (side->file)
+        return writev(side->fd, pieces, (int)n);
     return writev(side->fd, pieces, (int)cut(pieces, n, side->tty ? TTY_PIECE : PIPE_BUF)); /* which does not block after poll */
 }
 
