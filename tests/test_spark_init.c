@@ -307,17 +307,17 @@ END_TEST
 START_TEST(test_too_many_items)
 {
     enum { MANY = 65537 };
-    struct trib_view *includes = calloc(MANY, sizeof(*includes));
+    struct trib_view *list = calloc(MANY, sizeof(*list));
     struct trib_spark_init init = example(207);
     size_t others = 2 + 2 + 1 + 2 + 2 + 2 + 1; /* of the example */
     const struct trib_spark_init *parsed;
     struct trib_chunk *chunk;
     struct trib_error err;
 
-    ck_assert_ptr_nonnull(includes);
+    ck_assert_ptr_nonnull(list);
     for (size_t i = 0; i < MANY; i++)
-        includes[i] = text("");
-    init.includes = includes;
+        list[i] = text("");
+    init.includes = list;
     init.include_count = _i == 0 ? MANY : MANY - 1;
     ck_assert_int_eq(trib_spark_init_chunk(&init, &chunk, NULL), TRIB_OK);
     ck_assert_int_eq(parse(trib_chunk_data(chunk), trib_chunk_len(chunk), trib_chunk_len(chunk), &parsed, &err), TRIB_ERR_LIMIT);
@@ -326,7 +326,7 @@ START_TEST(test_too_many_items)
     ck_assert_uint_le(err.wanted, MANY + others);
     ck_assert_msg(strstr(err.message, _i == 0 ? "number of includes" : "number of broadcasts") != NULL, "%s", err.message);
     trib_chunk_unref(chunk);
-    free(includes);
+    free(list);
 }
 END_TEST
 
