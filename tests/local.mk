@@ -116,7 +116,7 @@ libtributary_support_la_SOURCES += tests/support/replay.c tests/support/replay.h
 EXTRA_DIST += tests/data/grpc-java tests/interop/record
 unit_tests += tests/test_grpc_cancel tests/test_grpc_many tests/test_grpc_replay
 libtributary_support_la_SOURCES += tests/support/grpc_zip.c tests/support/grpc_zip.h
-unit_tests += tests/test_grpc_bombs tests/test_grpc_gzip tests/test_grpc_threads
+unit_tests += tests/test_grpc_bombs tests/test_grpc_gzip tests/test_grpc_pinned tests/test_grpc_threads
 unit_tests += tests/test_grpc_alloc tests/test_grpc_answers tests/test_grpc_calls tests/test_grpc_clock tests/test_grpc_flow tests/test_grpc_hostile tests/test_grpc_listen tests/test_grpc_services tests/test_grpc_strangers tests/test_grpc_wire
 
 # Errors, chunks, the pool, budgets, queues and readers.

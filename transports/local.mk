@@ -23,6 +23,7 @@ libtributary_core_la_SOURCES += \
 	transports/grpc/headers.c \
 	transports/grpc/health.c \
 	transports/grpc/in.c \
+	transports/grpc/lend.c \
 	transports/grpc/metadata.c \
 	transports/grpc/out.c \
 	transports/grpc/owner-internal.h transports/grpc/owner.c \

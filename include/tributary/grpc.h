@@ -120,7 +120,8 @@ struct trib_grpc_settings {
     uint32_t handshake_ms;         /* server: the client's preface and SETTINGS come within so long; default 10000 */
     uint32_t frame_ms;             /* server: so does the rest of a frame, or of a block of headers, up to twice that; default 60000 */
     uint32_t window;               /* of a stream before it is read, at most and by default 65535; then it grows to the budget of the channel */
-    uint32_t window_sum;           /* by which all windows together may grow, at most and by default 512 MiB */
+    uint32_t window_sum;           /* what all streams of a connection may send and hold beyond their first windows, at most and by default
+                                      256 MiB; a stream whose reader waits may send a first window in any case */
     uint32_t frame_size;           /* of the largest frame, in and out, 16384 to 16777215; default 266240 */
 };
 #define TRIB_GRPC_SETTINGS_INIT { sizeof(struct trib_grpc_settings), 0, 0, false, 0, 0, 0, 0, 0, 0 }

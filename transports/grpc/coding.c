@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { OUTPUT = 64 << 10, GUESS_LEAST = 4096, GZIP_WINDOW = 15 + 16 };
+enum { OUTPUT = 64 << 10, DEFLATE_MAX = 64 << 10, GUESS_LEAST = 4096, GZIP_WINDOW = 15 + 16 };
 
 static void *z_alloc(void *arg, uInt n, uInt size)
 {
@@ -36,11 +36,12 @@ enum outcome { SPENT, FULL, WHOLE, NOT_GZIP, CUT, TRAILING, NO_MEMORY };
 int tribi_grpc_keep_compressed(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last)
 {
     struct tribi_grpc_in *in = &stream->in;
-    struct trib_chunk *block = trib_chunk_ref(stream->conn->fed_block);
+    struct trib_chunk *shared = stream->conn->fed_block;
+    struct trib_chunk *block = shared != NULL && len >= trib_chunk_len(shared) / 4 ? trib_chunk_ref(shared) : NULL;
     size_t before = in->count;
     int rc;
 
-    if (block == NULL) { /* copy: the bytes came to a place of another stream, where they cannot stay */
+    if (block == NULL) { /* copy: the bytes came to a place of another stream, where they cannot stay, or would pin many times their size */
         if (trib_chunk_copy(data, len, &block, NULL) != TRIB_OK)
             return TRIB_ERR_NOMEM;
         data = trib_chunk_data(block);
@@ -277,7 +278,7 @@ static int deflate_some(struct tribi_grpc_deflate *to, const uint8_t *data, size
         struct trib_view view;
 
         if (to->block == NULL) {
-            if (trib_chunk_new(OUTPUT, 1, &to->block, NULL) != TRIB_OK || tribi_grpc_pieces_reserve(&to->done, 1) != TRIB_OK)
+            if (tribi_grpc_pieces_reserve(&to->done, 1) != TRIB_OK || trib_chunk_new(OUTPUT, 1, &to->block, NULL) != TRIB_OK)
                 return TRIB_ERR_NOMEM;
             to->z.next_out = trib_chunk_writable(to->block);
             to->z.avail_out = OUTPUT;
@@ -310,11 +311,35 @@ static int send_message(struct trib_grpc_call *stream)
     return TRIB_OK;
 }
 
-/* copy: what is compressed is taken at once */
-int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_send *send, size_t total)
+static int deflate_part(struct trib_grpc_call *stream, const struct trib_send *send, size_t part)
 {
     struct tribi_grpc_out *out = &stream->out;
     int rc = TRIB_OK;
+
+    out->committed += part;
+    out->sent += part; /* ours: nothing of the caller's is referenced */
+    out->left -= part;
+    for (size_t i = 0; part > 0 && rc == TRIB_OK; i++) {
+        size_t len = send->views[i].len < part ? send->views[i].len : part;
+
+        rc = deflate_some(out->deflate, send->views[i].data, len, Z_NO_FLUSH);
+        part -= len;
+    }
+    if (rc == TRIB_OK && out->left == 0) {
+        out->open = false;
+        rc = deflate_some(out->deflate, NULL, 0, Z_FINISH);
+        if (rc == TRIB_OK)
+            rc = send_message(stream);
+    }
+    return rc;
+}
+
+/* copy: what is compressed is taken at once; only so much at a time, because others wait for the lock */
+int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_send *send, size_t total)
+{
+    struct tribi_grpc_out *out = &stream->out;
+    size_t part = total < DEFLATE_MAX ? total : DEFLATE_MAX;
+    int rc;
 
     if (!out->open) {
         rc = begin_deflate(stream);
@@ -323,17 +348,9 @@ int tribi_grpc_deflate_views(struct trib_grpc_call *stream, const struct trib_se
         out->open = true;
         out->left = (send->flags & TRIB_SEND_BEGIN) != 0 ? send->message_size : total;
     }
-    for (size_t i = 0; i < send->count && rc == TRIB_OK; i++)
-        rc = deflate_some(out->deflate, send->views[i].data, send->views[i].len, Z_NO_FLUSH);
-    out->left -= total;
-    out->committed += total;
-    out->sent += total; /* ours: nothing of the caller's is referenced */
-    if (rc == TRIB_OK && out->left == 0) {
-        rc = deflate_some(out->deflate, NULL, 0, Z_FINISH);
-        if (rc == TRIB_OK)
-            rc = send_message(stream);
-        out->open = false;
-    }
+    rc = deflate_part(stream, send, part < out->left ? part : (size_t)out->left);
+    if (rc != TRIB_OK) /* half of a message has been compressed: there is no way on */
+        tribi_grpc_stream_fail(stream, rc, TRIB_GRPC_RESOURCE_EXHAUSTED, "no memory to compress a message");
     return rc;
 }
 

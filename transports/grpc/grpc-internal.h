@@ -23,7 +23,7 @@ enum {
     TRIBI_GRPC_AHEAD_MIN = 4096,
     TRIBI_GRPC_SETTING_TRAILERS = 0x7472, /* a setting of ours: the server reads trailers of requests */
     TRIBI_GRPC_INITIAL_WINDOW = 65535,
-    TRIBI_GRPC_WINDOW_SUM = 512 << 20,
+    TRIBI_GRPC_WINDOW_SUM = 256 << 20,
     TRIBI_GRPC_WINDOW_QUANTUM = 16384, /* a window is not opened by less */
     TRIBI_GRPC_FRAME_MAX = (256 << 10) + 4096, /* some messages of a power of two, with what stands in front of them */
     TRIBI_GRPC_TAKEN_EARLY = 256 << 10, /* by a stream, before they are sent */
@@ -97,6 +97,8 @@ struct tribi_grpc_poke;
 struct tribi_grpc_credit {
     atomic_int refs;
     atomic_size_t held;
+    atomic_size_t leases; /* so many views, and */
+    atomic_size_t pinned; /* blocks of the connection that those views keep from being used again, whole */
     atomic_bool thirsty; /* were less held, the window would be opened */
     struct tribi_grpc_poke *poke;
 };
@@ -135,6 +137,8 @@ struct tribi_grpc_in {
     struct trib_chunk *keep;        /* the same, with a reference, while the reader waits for what follows in the block */
     struct trib_chunk *lease_block;
     void *lease_arg;
+    struct trib_chunk *spill;       /* where few bytes are copied to, with a reference; */
+    size_t spill_used;              /* so many have been */
     struct tribi_grpc_inflate *inflate;
     uint64_t copied; /* payload that was moved because it had come to another place than where it belongs */
 };
@@ -186,9 +190,10 @@ struct trib_grpc_call {
     struct trib_budget *budget;
     struct tribi_grpc_credit *credit;
     bool reads;                   /* somebody does: the window is given back */
-    size_t extra;                 /* that the window is open beyond the first one */
+    size_t extra;                 /* that the window is open, and is held, beyond the first one */
     size_t open, since;           /* how far it was open at the last look, and what came since */
     size_t top;                   /* how far the last grant opened it */
+    struct trib_grpc_call *thirsty_next, **thirsty_link; /* of the connection; NULL: it is not */
     struct trib_grpc_call *next, **link; /* of the connection */
     struct tribi_grpc_side sides[TRIBI_GRPC_SIDES];        /* by enum trib_direction */
     struct tribi_grpc_in in;
@@ -299,6 +304,9 @@ struct tribi_grpc_conn {
     uint32_t told_window, told_frame; /* settings that the peer was sent */
     struct tribi_grpc_poke *poke;
     size_t extra;                 /* sum of the streams' */
+    struct trib_grpc_call *thirsty; /* those whose credit says so */
+    int64_t summed_at;            /* when the sum of the streams' was last made anew */
+    bool writers_due;             /* the window of the connection, or the first window of streams, has been opened */
     bool in_ended;
 
     /* out */
@@ -412,6 +420,9 @@ int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_
 int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom); /* takes the reference; tells nobody */
 void tribi_grpc_place_drop(struct trib_grpc_call *stream);
 
+/* lend.c: len > 0 bytes of the message under way; the mark of its end goes with its last bytes */
+int tribi_grpc_payload(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last);
+
 /* out.c, under the lock */
 void tribi_grpc_flush(struct tribi_grpc_conn *conn);
 void tribi_grpc_flush_later(struct tribi_grpc_conn *conn); /* where others will send soon, only frames are made */
@@ -425,10 +436,15 @@ void tribi_grpc_disown(struct tribi_grpc_conn *conn, struct trib_grpc_call *stre
 void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted);
 void tribi_grpc_stream_received(struct trib_grpc_call *stream, size_t len); /* bytes of its window */
 void tribi_grpc_stream_shut(struct trib_grpc_call *stream);     /* nothing more may come */
+void tribi_grpc_stream_thirsts(struct trib_grpc_call *stream, bool thirsts); /* a release may open its window */
 void tribi_grpc_flow_received(struct tribi_grpc_conn *conn, size_t len);
 bool tribi_grpc_flow_answered(struct tribi_grpc_conn *conn, const uint8_t *opaque); /* a PING's answer: was it ours? */
 struct tribi_grpc_credit *tribi_grpc_credit_new(struct tribi_grpc_poke *poke);
 void tribi_grpc_credit_unref(struct tribi_grpc_credit *credit);
+void tribi_grpc_credit_hold(struct tribi_grpc_credit *credit, size_t bytes, size_t pinned); /* a view more, */
+void tribi_grpc_credit_hold_more(struct tribi_grpc_credit *credit, size_t bytes);           /* or a longer one */
+void tribi_grpc_credit_let_go(struct tribi_grpc_credit *credit, size_t bytes, size_t pinned); /* any thread; say tribi_grpc_credit_released() then */
+bool tribi_grpc_credit_may_pin(const struct tribi_grpc_credit *credit, size_t bytes, size_t block, size_t budget);
 void tribi_grpc_credit_released(void *credit);                   /* any thread: less is held */
 void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn);
 /* To be called when `driving`, `base` or `handling` has changed. True: something was released that nobody has looked at yet. */

@@ -7,14 +7,13 @@
  * costs a copy, which is counted. */
 #include "transports/grpc/grpc-internal.h"
 
-#include <tributary/alloc.h>
-
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 enum { SPECULATE = 31, IOVS = 2 * SPECULATE + 3, SCRATCH = TRIBI_GRPC_FRAME_MAX + 2048, SCRATCH_LEAST = 2048, LARGE_FRAME = 32768, GIVE_BACK = 256 << 20 };
+enum { ANSWERS_MAX = 8192, ANSWERS_EACH = 4 }; /* that wait to be read: of all, and as many more for each stream */
 
 /* Frame headers that are guessed to come between two parts of a place. */
 struct plan {
@@ -84,206 +83,7 @@ static void scan(struct tribi_grpc_conn *conn, const uint8_t *data, size_t len)
     }
 }
 
-/* ---- Handing out ------------------------------------------------------------------------------------------------ */
-
-struct lease {
-    struct tribi_grpc_credit *credit;
-    struct trib_chunk *block;
-    atomic_size_t bytes;
-};
-
-static void lease_ends(void *arg, const void *data, size_t len)
-{
-    struct lease *lease = arg;
-
-    (void)data;
-    (void)len;
-    atomic_fetch_sub(&lease->credit->held, atomic_load(&lease->bytes));
-    trib_chunk_unref(lease->block);
-    tribi_grpc_credit_released(lease->credit);
-    tribi_grpc_credit_unref(lease->credit);
-    trib_free(lease);
-}
-
-/* A chunk over `block`, of which `bytes` count as held by the stream until it is let go. Takes a reference of its own to the block. */
-static int lend(struct trib_grpc_call *stream, struct trib_chunk *block, size_t bytes, struct trib_chunk **ret_holder)
-{
-    struct lease *lease = trib_alloc(sizeof(*lease));
-    int rc;
-
-    if (lease == NULL)
-        return TRIB_ERR_NOMEM;
-    rc = trib_chunk_wrap(trib_chunk_data(block), trib_chunk_len(block), lease_ends, lease, ret_holder, NULL);
-    if (rc != TRIB_OK) {
-        trib_free(lease);
-        return rc;
-    }
-    lease->credit = stream->credit;
-    lease->block = trib_chunk_ref(block);
-    atomic_init(&lease->bytes, bytes);
-    atomic_fetch_add(&stream->credit->refs, 1);
-    atomic_fetch_add(&stream->credit->held, bytes);
-    stream->in.lease_arg = lease;
-    return TRIB_OK;
-}
-
-static int reserve_entry(struct trib_grpc_call *stream)
-{
-    struct tribi_grpc_in *in = &stream->in;
-    size_t capacity = in->capacity < 8 ? 8 : in->capacity * 2;
-    struct tribi_grpc_entry *entries;
-
-    if (in->count < in->capacity)
-        return TRIB_OK;
-    entries = trib_alloc_raw(capacity * sizeof(*entries));
-    if (entries == NULL)
-        return TRIB_ERR_NOMEM;
-    for (size_t i = 0; i < in->count; i++)
-        entries[i] = in->entries[(in->first + i) & (in->capacity - 1)];
-    if (in->entries != stream->few_entries)
-        trib_free(in->entries);
-    in->entries = entries;
-    in->first = 0;
-    in->capacity = capacity;
-    return TRIB_OK;
-}
-
-static struct tribi_grpc_entry *entry_at(struct tribi_grpc_in *in, size_t index)
-{
-    return &in->entries[(in->first + index) & (in->capacity - 1)];
-}
-
-int tribi_grpc_push(struct trib_grpc_call *stream, struct trib_view view, unsigned flags, size_t headroom)
-{
-    struct tribi_grpc_in *in = &stream->in;
-    struct tribi_grpc_entry *last = in->count > 0 ? entry_at(in, in->count - 1) : NULL;
-
-    if (view.len > 0 && view.holder != in->lease)
-        in->lease = NULL;
-    if (last != NULL && view.len == 0 && (last->flags & TRIB_RECV_MARK) == 0) {
-        last->flags |= flags;
-    } else if (last != NULL && view.len > 0 && last->flags == 0 && last->view.holder == view.holder && last->view.data + last->view.len == view.data) {
-        last->view.len += view.len;
-        last->flags |= flags;
-        trib_chunk_unref(view.holder);
-    } else {
-        if (reserve_entry(stream) != TRIB_OK) {
-            trib_view_release(&view);
-            return TRIB_ERR_NOMEM;
-        }
-        *entry_at(in, in->count++) = (struct tribi_grpc_entry){ view, flags, headroom, in->compressed };
-    }
-    in->queued += view.len;
-    return TRIB_OK;
-}
-
-void tribi_grpc_place_drop(struct trib_grpc_call *stream)
-{
-    trib_chunk_unref(stream->in.place.block);
-    stream->in.place = (struct tribi_grpc_place){ .block = NULL };
-}
-
-/* Payload that belongs to the stream's place: it lies there already, or is moved there. */
-static int into_place(struct trib_grpc_call *stream, const uint8_t *data, size_t len, unsigned flags)
-{
-    struct tribi_grpc_place *place = &stream->in.place;
-    struct trib_view view = { place->at, len, trib_chunk_ref(place->block) };
-    size_t headroom = place->headroom;
-
-    if (data != place->at) {
-        memmove(place->at, data, len); /* copy: it had come before its place was known, or another frame had been guessed */
-        stream->in.copied += len;
-    }
-    place->at += len;
-    place->room -= len;
-    place->headroom = 0;
-    if (place->room == 0)
-        tribi_grpc_place_drop(stream);
-    return tribi_grpc_push(stream, view, flags, headroom);
-}
-
-/* A reader may keep a whole lease for the last byte of it, so a small budget is lent in small parts. */
-static size_t most_lent(const struct trib_grpc_call *stream)
-{
-    size_t part = stream->conn->options.budget / 8;
-
-    return part > TRIBI_GRPC_AHEAD_MIN ? part : TRIBI_GRPC_AHEAD_MIN;
-}
-
-/* Payload in the block that everybody shares, by reference; the views of one stream that wait there share a lease. */
-static int by_reference(struct trib_grpc_call *stream, const uint8_t *data, size_t len, unsigned flags)
-{
-    struct tribi_grpc_entry *last = stream->in.count > 0 ? entry_at(&stream->in, stream->in.count - 1) : NULL;
-    struct trib_chunk *block = stream->conn->fed_block, *holder;
-    struct lease *lease = stream->in.lease_arg;
-    bool waits = last != NULL ? last->view.len > 0 && last->view.holder == stream->in.lease
-                              : stream->in.keep != NULL && stream->in.keep == stream->in.lease;
-    bool shared = waits && stream->in.lease != NULL && stream->in.lease_block == block &&
-                  atomic_load_explicit(&lease->bytes, memory_order_relaxed) + len <= most_lent(stream);
-
-    if (shared) {
-        holder = trib_chunk_ref(stream->in.lease);
-        /* Only read when the last holder goes, which is not before we are done. */
-        atomic_store_explicit(&lease->bytes, atomic_load_explicit(&lease->bytes, memory_order_relaxed) + len, memory_order_relaxed);
-        atomic_fetch_add(&lease->credit->held, len);
-    } else {
-        if (lend(stream, block, len, &holder) != TRIB_OK)
-            return TRIB_ERR_NOMEM;
-        stream->in.lease = holder; /* compared only, while an entry holds it */
-        stream->in.lease_block = block;
-    }
-    return tribi_grpc_push(stream, (struct trib_view){ data, len, holder }, flags, 0);
-}
-
-static int push_lent(struct trib_grpc_call *stream, struct trib_chunk *block, size_t len, unsigned flags)
-{
-    struct trib_chunk *holder;
-    int rc = lend(stream, block, len, &holder);
-
-    return rc == TRIB_OK ? tribi_grpc_push(stream, (struct trib_view){ trib_chunk_data(block), len, holder }, flags, 0) : rc;
-}
-
-/* copy: the bytes came to a place of another stream, where they cannot stay */
-static int by_copy(struct trib_grpc_call *stream, const uint8_t *data, size_t len, unsigned flags)
-{
-    struct trib_chunk *block;
-    int rc = trib_chunk_copy(data, len, &block, NULL);
-
-    if (rc != TRIB_OK)
-        return rc;
-    stream->in.copied += len;
-    rc = push_lent(stream, block, len, flags);
-    trib_chunk_unref(block);
-    return rc;
-}
-
 /* ---- Messages --------------------------------------------------------------------------------------------------- */
-
-/* len > 0. The mark of the message's end goes with its last bytes. */
-static int payload(struct trib_grpc_call *stream, const uint8_t *data, size_t len, bool last)
-{
-    size_t most = most_lent(stream), part;
-    unsigned flags;
-    int rc = TRIB_OK;
-
-    if (stream->in.compressed)
-        return tribi_grpc_keep_compressed(stream, data, len, last);
-    while (len > 0 && rc == TRIB_OK) {
-        if (stream->in.place.block != NULL && stream->in.zips == 0) { /* else it is for what those become */
-            part = len < stream->in.place.room ? len : stream->in.place.room;
-            flags = last && part == len ? TRIB_RECV_MARK : 0;
-            rc = into_place(stream, data, part, flags);
-        } else {
-            part = len < most ? len : most;
-            flags = last && part == len ? TRIB_RECV_MARK : 0;
-            rc = stream->conn->fed_block != NULL ? by_reference(stream, data, part, flags) : by_copy(stream, data, part, flags);
-        }
-        data += part;
-        len -= part;
-        stream->in.copied += stream->conn->fed_copied ? part : 0;
-    }
-    return rc;
-}
 
 static int message_begins(struct trib_grpc_call *stream, const uint8_t *p)
 {
@@ -324,7 +124,7 @@ int tribi_grpc_deliver(struct trib_grpc_call *stream, const uint8_t *data, size_
             n = len < in->left ? len : (size_t)in->left;
             in->left -= n;
             in->in_message = in->left > 0;
-            rc = payload(stream, data, n, !in->in_message);
+            rc = tribi_grpc_payload(stream, data, n, !in->in_message);
         } else if (in->prefix_len == 0 && len >= TRIBI_GRPC_PREFIX) { /* nearly always it is there whole */
             n = TRIBI_GRPC_PREFIX;
             rc = message_begins(stream, data);
@@ -503,6 +303,15 @@ static int feed_all(struct tribi_grpc_conn *conn, struct plan *plan, size_t got)
     return rc;
 }
 
+/* Answers that the peer does not read are kept by HTTP/2, which bounds those to PING and SETTINGS only: not what it refuses. */
+static void look_for_answers(struct tribi_grpc_conn *conn)
+{
+    size_t answers = nghttp2_session_get_outbound_queue_size(conn->session);
+
+    if (answers > ANSWERS_MAX + ANSWERS_EACH * (size_t)conn->stream_count)
+        tribi_grpc_conn_calm(conn, "too_many_answers");
+}
+
 /* The connection's window is given back as bytes come, and soon enough that all streams together may not send so much: what bounds memory are their
  * own windows. */
 static void give_back(struct tribi_grpc_conn *conn)
@@ -547,8 +356,14 @@ int tribi_grpc_receive(struct tribi_grpc_conn *conn)
         rc = TRIB_AGAIN;
     else
         rc = n <= 0 ? ended(conn, n < 0 ? errno : 0) : feed_all(conn, &plan, (size_t)n);
-    if (rc == TRIB_OK)
+    if (rc == TRIB_OK) {
         give_back(conn);
+        look_for_answers(conn);
+    }
+    if (conn->writers_due) { /* once for all that came */
+        conn->writers_due = false;
+        tribi_grpc_notify_writers(conn);
+    }
     trib_chunk_unref(plan.block);
     return rc;
 }

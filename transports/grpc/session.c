@@ -247,7 +247,7 @@ static void on_settings(struct tribi_grpc_conn *conn, const nghttp2_frame *frame
     for (size_t i = 0; i < frame->settings.niv; i++)
         if (frame->settings.iv[i].settings_id == TRIBI_GRPC_SETTING_TRAILERS)
             conn->peer_reads_trailers = frame->settings.iv[i].value != 0;
-    tribi_grpc_notify_writers(conn);
+    conn->writers_due = true;
     if (too_many_settings(conn))
         tribi_grpc_conn_calm(conn, "too_many_settings");
 }
@@ -257,7 +257,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct tribi_grpc_conn *conn = arg;
     struct trib_grpc_call *stream = frame->hd.stream_id != 0 ? stream_of(conn, frame->hd.stream_id) : NULL;
 
-    (void)session;
     conn->frames++;
     switch (frame->hd.type) {
     case NGHTTP2_SETTINGS:
@@ -273,8 +272,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_WINDOW_UPDATE:
         if (stream != NULL)
             tribi_grpc_notify(stream, TRIB_WRITABLE);
-        else
-            tribi_grpc_notify_writers(conn);
+        else if (nghttp2_session_get_remote_window_size(session) <= frame->window_update.window_size_increment)
+            conn->writers_due = true; /* else it was open: nobody has waited for it */
         break;
     case NGHTTP2_HEADERS:
         if (stream != NULL)

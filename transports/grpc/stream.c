@@ -56,6 +56,7 @@ void tribi_grpc_drop_received(struct trib_grpc_call *stream)
     in->capacity = in->queued = in->zipped = in->zips = 0;
     tribi_grpc_place_drop(stream);
     in->keep = trib_chunk_unref(in->keep);
+    in->spill = trib_chunk_unref(in->spill);
     tribi_grpc_inflate_free(in->inflate);
     in->inflate = NULL;
 }

@@ -6,7 +6,7 @@
  * thirsty, and then a release wakes whoever drives the connection.
  *
  * The window of the connection is given back as bytes come, so that it never holds a stream back: what all streams may send beyond their first
- * windows has a bound of its own, and the two together with a reserve stay below it. */
+ * windows, and hold beyond that, has a bound of its own, and the two together with a reserve stay below it. */
 #include "transports/grpc/grpc-internal.h"
 
 #include <tributary/alloc.h>
@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sys/param.h>
 
-enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024 };
+enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024, PINNED_MAX = 64 << 20, PINNED_TIMES = 4, SUM_AGAIN_MS = 10 };
+enum { LEASE_COST = 256 }; /* of the smallest block, and what knows of it: empty batches are not free */
 static const uint8_t measuring_ping[8] = "tribflow";
 
 /* ---- Releases ------------------------------------------------------------------------------------------------------ */
@@ -24,6 +25,7 @@ struct tribi_grpc_poke {
     atomic_int refs;
     atomic_bool due;
     atomic_bool asleep; /* whoever drives the connection, so that it has to be woken; else it looks before it falls asleep */
+    atomic_size_t held, pinned; /* by all its streams, as in struct tribi_grpc_credit */
     pthread_mutex_t lock;
     const struct tribi_wake *wake, *bell; /* of the connection; NULL: it has gone */
 };
@@ -89,6 +91,40 @@ void tribi_grpc_credit_unref(struct tribi_grpc_credit *credit)
     trib_free(credit);
 }
 
+void tribi_grpc_credit_hold(struct tribi_grpc_credit *credit, size_t bytes, size_t pinned)
+{
+    atomic_fetch_add_explicit(&credit->leases, 1, memory_order_relaxed);
+    tribi_grpc_credit_hold_more(credit, bytes);
+    atomic_fetch_add_explicit(&credit->pinned, pinned, memory_order_relaxed);
+    atomic_fetch_add_explicit(&credit->poke->pinned, pinned, memory_order_relaxed);
+}
+
+void tribi_grpc_credit_hold_more(struct tribi_grpc_credit *credit, size_t bytes)
+{
+    atomic_fetch_add_explicit(&credit->held, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&credit->poke->held, bytes, memory_order_relaxed);
+}
+
+void tribi_grpc_credit_let_go(struct tribi_grpc_credit *credit, size_t bytes, size_t pinned)
+{
+    atomic_fetch_sub(&credit->held, bytes);
+    atomic_fetch_sub_explicit(&credit->leases, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&credit->poke->held, bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&credit->pinned, pinned, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&credit->poke->pinned, pinned, memory_order_relaxed);
+}
+
+/* A view of a few bytes keeps a whole block from being used again. That is no harm while it is let go soon; but what a stream leaves lying may pin
+ * half its budget, and all of a connection PINNED_MAX, and a few times of what they hold: a block that holds much is looked at for each part of it. */
+bool tribi_grpc_credit_may_pin(const struct tribi_grpc_credit *credit, size_t bytes, size_t block, size_t budget)
+{
+    const struct tribi_grpc_poke *poke = credit->poke;
+    size_t mine = atomic_load_explicit(&credit->pinned, memory_order_relaxed), held = atomic_load_explicit(&credit->held, memory_order_relaxed);
+    size_t all = atomic_load_explicit(&poke->pinned, memory_order_relaxed), all_held = atomic_load_explicit(&poke->held, memory_order_relaxed);
+
+    return mine + block <= budget / 2 + PINNED_TIMES * (held + bytes) && all + block <= PINNED_MAX + PINNED_TIMES * (all_held + bytes);
+}
+
 /* Any thread, perhaps under the lock of the connection, or of a budget. */
 void tribi_grpc_credit_released(void *arg)
 {
@@ -116,29 +152,50 @@ void tribi_grpc_look_for_releases(struct tribi_grpc_conn *conn)
     if (conn->poke == NULL || !atomic_load(&conn->poke->due) || conn->lost)
         return;
     atomic_store(&conn->poke->due, false);
-    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
-        if (atomic_load(&stream->credit->thirsty))
-            tribi_grpc_stream_grant(stream, 0);
+    for (struct trib_grpc_call *stream = conn->thirsty, *next; stream != NULL; stream = next) {
+        next = stream->thirsty_next;
+        tribi_grpc_stream_grant(stream, 0);
+    }
+}
+
+void tribi_grpc_stream_thirsts(struct trib_grpc_call *stream, bool thirsts)
+{
+    atomic_store(&stream->credit->thirsty, thirsts);
+    if (thirsts == (stream->thirsty_link != NULL))
+        return;
+    if (thirsts) {
+        stream->thirsty_next = stream->conn->thirsty;
+        stream->thirsty_link = &stream->conn->thirsty;
+        stream->conn->thirsty = stream;
+    } else {
+        *stream->thirsty_link = stream->thirsty_next;
+    }
+    if (stream->thirsty_next != NULL)
+        stream->thirsty_next->thirsty_link = thirsts ? &stream->thirsty_next : stream->thirsty_link;
+    if (!thirsts)
+        stream->thirsty_link = NULL;
 }
 
 /* ---- Granting ------------------------------------------------------------------------------------------------------ */
 
-/* All that is held, less what the place of the stream is still to take in. */
+/* All that is held and what it costs to know of it, less what the place of the stream is still to take in. */
 static size_t held_now(const struct trib_grpc_call *stream)
 {
     size_t charged = stream->budget != NULL ? trib_budget_held(stream->budget) : 0;
-    size_t held = charged + atomic_load(&stream->credit->held) + stream->in.zipped;
+    size_t costs = atomic_load(&stream->credit->leases) * LEASE_COST + stream->in.count * sizeof(struct tribi_grpc_entry);
+    size_t held = charged + atomic_load(&stream->credit->held) + stream->in.zipped + costs;
     size_t room = stream->in.place.charged ? stream->in.place.room : 0;
 
     return held > room ? held - room : 0;
 }
 
-/* How many bytes the stream's window is open, which the connection's account learns of. */
+/* How many bytes the stream's window is open. The connection's account learns of that, and of what is held: more than the first window. */
 static size_t note_open(struct trib_grpc_call *stream)
 {
     struct tribi_grpc_conn *conn = stream->conn;
     int32_t open = nghttp2_session_get_stream_local_window_size(conn->session, stream->id);
-    size_t extra = open > (int32_t)conn->settings.window ? (size_t)open - conn->settings.window : 0;
+    size_t all = (open > 0 ? (size_t)open : 0) + held_now(stream);
+    size_t extra = all > conn->settings.window ? all - conn->settings.window : 0;
 
     conn->extra += extra - stream->extra;
     stream->extra = extra;
@@ -158,14 +215,31 @@ void tribi_grpc_stream_shut(struct trib_grpc_call *stream)
 {
     stream->conn->extra -= stream->extra;
     stream->extra = 0;
+    tribi_grpc_stream_thirsts(stream, false);
 }
 
-/* As many bytes of window as the bound on the sum of all allows. */
-static void grant(struct trib_grpc_call *stream, size_t open, size_t target)
+/* What the bound on the sum of all streams leaves. What they have let go is known of each when it is looked at: of all, where that matters. */
+static size_t sum_left(struct tribi_grpc_conn *conn, size_t wanted)
+{
+    size_t sum = conn->settings.window_sum;
+
+    if (conn->extra + wanted > sum && trib_now() - conn->summed_at > SUM_AGAIN_MS * INT64_C(1000000)) {
+        conn->summed_at = trib_now();
+        for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
+            if (stream->extra > 0 && !stream->closed)
+                note_open(stream);
+    }
+    return conn->extra < sum ? sum - conn->extra : 0;
+}
+
+/* As many bytes of window as the bound on the sum of all allows. Beyond that a stream has what its first window leaves of what it holds, and one whose
+ * reader waits has the first window anew: so none is stalled by what others hold. */
+static void grant(struct trib_grpc_call *stream, size_t open, size_t target, size_t held, size_t wanted)
 {
     struct tribi_grpc_conn *conn = stream->conn;
-    size_t left = conn->extra < conn->settings.window_sum ? conn->settings.window_sum - conn->extra : 0;
-    size_t more = MIN(target - open, left + (open < conn->settings.window ? conn->settings.window - open : 0));
+    size_t first = open + held < conn->settings.window ? conn->settings.window - open - held : 0;
+    size_t needed = wanted > 0 ? MIN(MAX(wanted, TRIBI_GRPC_WINDOW_QUANTUM), conn->settings.window) : 0;
+    size_t more = MIN(target - open, MAX(sum_left(conn, target - open) + first, needed > open ? needed - open : 0));
 
     if (more > 0 &&
         tribi_grpc_noted(conn, nghttp2_submit_window_update(tribi_grpc_stirred(conn), NGHTTP2_FLAG_NONE, stream->id, (int32_t)more)))
@@ -196,7 +270,7 @@ void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
     if (!stream->reads) /* on the thread of the reader, whose releases go by unseen until then */
         trib_budget_on_release(stream->budget, tribi_grpc_credit_released, stream->credit);
     stream->reads = true;
-    atomic_store(&stream->credit->thirsty, true); /* first: what is released from here on is told, what was before is seen */
+    tribi_grpc_stream_thirsts(stream, true); /* first: what is released from here on is told, what was before is seen */
     held = held_now(stream);
     open = note_open(stream);
     room = held < high ? high - held : 0;
@@ -207,9 +281,9 @@ void tribi_grpc_stream_grant(struct trib_grpc_call *stream, size_t wanted)
     target = MIN(MAX(MIN(room, goal), wanted), INT32_MAX / 4);
     least = MIN(goal / 4, LEAST_MAX);
     if (room >= goal || open >= goal)
-        atomic_store(&stream->credit->thirsty, false);
+        tribi_grpc_stream_thirsts(stream, false);
     if (target > open && (target - open >= least || wanted > open))
-        grant(stream, open, target);
+        grant(stream, open, target, held, wanted);
 }
 
 /* ---- The round trip ------------------------------------------------------------------------------------------------ */
