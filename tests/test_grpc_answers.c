@@ -102,6 +102,34 @@ START_TEST(test_http_and_grpc_status)
 }
 END_TEST
 
+/* ---- Metadata -------------------------------------------------------------------------------------------------------------- */
+
+/* 127 empty values; four such lines are more than a list may hold. */
+#define COMMAS9 ",,,,,,,,,"
+#define COMMAS63 COMMAS9 COMMAS9 COMMAS9 COMMAS9 COMMAS9 COMMAS9 COMMAS9
+#define COMMAS { "a-bin", COMMAS63 COMMAS63 }
+#define TOO_MUCH "the metadata takes 16780 bytes, the limit is 16384"
+
+/* At the beginning, at the end, and where it comes before the beginning. */
+START_TEST(test_too_much_metadata)
+{
+    static const struct header headers[] = { { ":status", "200" }, { "content-type", "application/grpc" }, COMMAS, COMMAS, COMMAS, COMMAS };
+    static const struct header trailers[] = { COMMAS, COMMAS, COMMAS, COMMAS, { "grpc-status", "0" } };
+    static const struct header hints[] = { { ":status", "103" }, COMMAS, COMMAS };
+
+    if (_i == 0)
+        put_headers(0, headers, 6);
+    if (_i == 1) {
+        put_begin();
+        put_headers(END_STREAM, trailers, 5);
+    }
+    for (int i = 0; _i == 2 && i < 2; i++)
+        put_headers(0, hints, 3);
+    ck_assert(grpc_raw_send(served));
+    grpc_talk_expect_status(call, 8, TOO_MUCH);
+}
+END_TEST
+
 /* ---- Resets ------------------------------------------------------------------------------------------------------------------ */
 
 /* By the code of HTTP/2, 0 to 13, and one that is none. */
@@ -264,7 +292,7 @@ static bool has(const struct grpc_raw_frame *frame, const char *name, const char
 }
 
 static const struct {
-    struct header request[8];
+    struct header request[9];
     const char *name, *value; /* of the answer */
 } refusals[] = {
 #define REQUEST { ":method", "POST" }, { ":scheme", "http" }, { ":path", "/test/Echo" }, { ":authority", "x" }
@@ -272,6 +300,9 @@ static const struct {
     { { REQUEST, { "content-type", "application/grpc" }, { "grpc-encoding", "br" } }, "grpc-accept-encoding", "identity,gzip" },
     { { REQUEST, { "content-type", "application/grpc" }, { "grpc-timeout", "1x" } }, "grpc-status", "13" },
     { { REQUEST, { "content-type", "application/grpc" }, { "a-bin", "!" } }, "grpc-status", "13" },
+    { { REQUEST, { "content-type", "application/grpc" }, COMMAS, COMMAS, COMMAS, COMMAS }, "grpc-status", "8" },
+    { { REQUEST, { "content-type", "application/grpc" }, COMMAS, COMMAS, COMMAS, COMMAS }, "grpc-message", TOO_MUCH },
+    { { REQUEST, { "content-type", "application/grpc" }, COMMAS, COMMAS, COMMAS }, ":status", "200" },
     { { { ":method", "POST" }, { ":scheme", "http" }, { ":path", "/test/Deaf" }, { ":authority", "x" },
         { "content-type", "application/grpc" }, { "grpc-timeout", "0n" } }, "grpc-status", "4" },
     { { REQUEST, { "content-type", "text/html" } }, ":status", "415" },
@@ -291,7 +322,7 @@ START_TEST(test_refusal)
     int fd = grpc_raw_connect(echo.address);
 
     grpc_raw_preface();
-    put_headers(END_STREAM, refusals[_i].request, 8);
+    put_headers(END_STREAM, refusals[_i].request, 9);
     ck_assert(grpc_raw_send(fd));
     ck_assert(grpc_raw_until(fd, HEADERS, &frame));
     ck_assert_msg(has(&frame, refusals[_i].name, refusals[_i].value), "no %s: %s", refusals[_i].name, refusals[_i].value);
@@ -331,6 +362,7 @@ int main(void)
     tcase_add_checked_fixture(answers, set_up, tear_down);
     tcase_add_loop_test(answers, test_http_status, 0, COUNT(https));
     tcase_add_test(answers, test_http_and_grpc_status);
+    tcase_add_loop_test(answers, test_too_much_metadata, 0, 3);
     tcase_add_loop_test(answers, test_reset, 0, COUNT(resets));
     tcase_add_test(answers, test_reset_at_deadline);
     tcase_add_test(answers, test_goaway);

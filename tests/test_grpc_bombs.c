@@ -1,4 +1,4 @@
-/* What gzip that grows may cost, read in any way, or not at all. */
+/* What gzip that grows may cost, read in any way, or not at all; and metadata that does. */
 #include "tests/support/balance.h"
 #include "tests/support/grpc_echo.h"
 #include "tests/support/grpc_talk.h"
@@ -8,11 +8,14 @@
 #include <tributary/reader.h>
 
 #include <check.h>
+#include <stdatomic.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADERS = 1, END_STREAM = 1, MIB = 1 << 20, FRAME = 16384 };
+enum { HEADERS = 1, END_STREAM = 1, END_HEADERS = 4, MIB = 1 << 20, FRAME = 16384 };
 
 static struct trib_error err;
 static uint8_t zeros[60 << 20];
@@ -133,6 +136,132 @@ START_TEST(test_bomb_kept)
 }
 END_TEST
 
+/* ---- Metadata ------------------------------------------------------------------------------------------------------- */
+
+static atomic_size_t live, peak;
+
+struct counted {
+    alignas(max_align_t) size_t len;
+};
+
+static void *count(void *arg, size_t size)
+{
+    struct counted *block = malloc(sizeof(*block) + size);
+    size_t now = atomic_fetch_add(&live, size) + size, most = atomic_load(&peak);
+
+    (void)arg;
+    ck_assert_ptr_nonnull(block);
+    while (now > most && !atomic_compare_exchange_weak(&peak, &most, now))
+        ;
+    block->len = size;
+    return block + 1;
+}
+
+static void discount(void *arg, void *memory)
+{
+    struct counted *block = (struct counted *)memory - 1;
+
+    (void)arg;
+    atomic_fetch_sub(&live, block->len);
+    free(block);
+}
+
+static size_t put_length(uint8_t *to, size_t len)
+{
+    size_t n = 0;
+
+    to[n++] = 127;
+    for (len -= 127; len >= 128; len >>= 7)
+        to[n++] = (uint8_t)(len | 128);
+    to[n++] = (uint8_t)len;
+    return n;
+}
+
+/* A request with a -bin header of a long name and as many empty values, which both sides' tables keep. */
+static void put_commas(uint32_t stream, size_t name, size_t commas)
+{
+    static uint8_t block[8192];
+    size_t n = grpc_raw_block(block, "/test/Deaf");
+
+    block[n++] = 0x40;
+    n += put_length(block + n, name);
+    memset(block + n, 'a', name - 4);
+    memcpy(block + n + name - 4, "-bin", 4);
+    n += name;
+    n += put_length(block + n, commas);
+    memset(block + n, ',', commas);
+    grpc_raw_frame(HEADERS, END_HEADERS, stream, block, n + commas);
+}
+
+/* The same, that header so many times, for one byte each. */
+static void put_again(uint32_t stream, size_t times)
+{
+    uint8_t block[512 + 16];
+    size_t n = grpc_raw_block(block, "/test/Deaf");
+
+    memset(block + n, 0x80 | 62, times);
+    grpc_raw_frame(HEADERS, END_HEADERS, stream, block, n + times);
+}
+
+/* Until as many have ended as were refused. */
+static void expect_refusals(int fd, unsigned count_of_them)
+{
+    static struct grpc_raw_frame frame;
+    unsigned seen = 0;
+
+    while (seen < count_of_them) {
+        ck_assert(grpc_raw_until(fd, HEADERS, &frame));
+        seen += (frame.flags & END_STREAM) != 0;
+    }
+}
+
+static int do_count_deaf(void *arg)
+{
+    return ((struct grpc_echo *)arg)->deaf_count;
+}
+
+static void until_deaf(unsigned calls)
+{
+    for (int i = 0; i < 2000 && grpc_echo_run(&echo, do_count_deaf, &echo) < (int)calls; i++)
+        usleep(5000);
+    ck_assert_int_eq(grpc_echo_run(&echo, do_count_deaf, &echo), (int)calls);
+}
+
+/* Values that cost a byte on their line, and lines that cost one: refused above the limit; what is within it is kept. */
+START_TEST(test_metadata)
+{
+    static const struct trib_allocator allocator = { sizeof(allocator), count, discount, NULL, false };
+    const bool refused = _i == 0;
+    const unsigned streams = refused ? 64 : 8;
+    size_t before;
+    int fd;
+
+    trib_set_allocator(&allocator);
+    grpc_echo_start(&echo, NULL);
+    expect_service();
+    fd = grpc_raw_connect(echo.address);
+    grpc_raw_preface();
+    ck_assert(grpc_raw_send(fd));
+    before = atomic_load(&live);
+    atomic_store(&peak, before);
+    put_commas(1, refused ? 1994 : 3000, refused ? 1990 : 400);
+    for (uint32_t i = 1; i < streams; i++)
+        refused ? put_again(2 * i + 1, 3) : put_commas(2 * i + 1, 3000, 400);
+    ck_assert(grpc_raw_send(fd));
+    if (refused)
+        expect_refusals(fd, streams);
+    else
+        until_deaf(streams);
+    ck_assert_uint_le(atomic_load(&peak), before + (refused ? 2 : 1) * MIB);
+    expect_service();
+    close(fd);
+    grpc_echo_stop(&echo);
+    trib_pool_trim();
+    ck_assert_uint_eq(atomic_load(&live), 0);
+    trib_set_allocator(NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gRPC's bombs");
@@ -144,6 +273,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_bombs, 0, 2);
     tcase_add_test(tcase, test_bomb_in_pieces);
     tcase_add_test(tcase, test_bomb_kept);
+    tcase_add_loop_test(tcase, test_metadata, 0, 2);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -166,6 +166,49 @@ START_TEST(test_metadata)
 }
 END_TEST
 
+/* Values of one line share its name; an empty one is a value, a malformed one leaves nothing of its line. */
+START_TEST(test_metadata_joined)
+{
+    static const char *const values[] = { "", "\1", "", "\2\3", "" };
+    static const size_t lens[] = { 0, 1, 0, 2, 0 };
+    struct tribi_grpc_metadata metadata = { .count = 0 };
+
+    ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "c-bin", 5, "AAEC,!", 6), TRIB_ERR_PROTOCOL);
+    ck_assert_uint_eq(metadata.count, 0);
+    ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "b-bin", 5, ",AQ==,,AgM,", 11), TRIB_OK);
+    ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "d-bin", 5, "", 0), TRIB_OK);
+    ck_assert_uint_eq(metadata.count, 6);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_ptr_eq(metadata.entries[i].name, metadata.entries[0].name);
+        ck_assert_str_eq(metadata.entries[i].name, "b-bin");
+        ck_assert_uint_eq(metadata.entries[i].len, lens[i]);
+        ck_assert_int_eq(memcmp(metadata.entries[i].value, values[i], lens[i] + 1), 0);
+    }
+    ck_assert(strcmp(metadata.entries[5].name, "d-bin") == 0 && metadata.entries[5].len == 0);
+    tribi_grpc_metadata_done(&metadata);
+}
+END_TEST
+
+/* The limit counts entries, not lines; what is above it is counted still. */
+START_TEST(test_metadata_limit)
+{
+    enum { ENTRIES = 496 };
+    struct tribi_grpc_metadata metadata = { .count = 0 };
+    char commas[ENTRIES];
+
+    memset(commas, ',', sizeof(commas));
+    ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "-bin", 4, commas, ENTRIES), TRIB_ERR_LIMIT);
+    ck_assert(metadata.count == 0 && metadata.bytes == 4 + ENTRIES + 32 * (ENTRIES + 1));
+    tribi_grpc_metadata_done(&metadata);
+    metadata.bytes = 0;
+    ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "-bin", 4, commas, ENTRIES - 1), TRIB_OK);
+    ck_assert_uint_eq(metadata.count, ENTRIES);
+    ck_assert_int_eq(tribi_grpc_metadata_decode(&metadata, "a", 1, "", 0), TRIB_ERR_LIMIT);
+    ck_assert_uint_eq(metadata.count, ENTRIES);
+    tribi_grpc_metadata_done(&metadata);
+}
+END_TEST
+
 START_TEST(test_metadata_allowed)
 {
     static const struct trib_grpc_entry good[] = { { "a", "x", 1 }, { "a-b_c.9", "", 0 }, { "x-bin", "\0\xff", 2 }, { "x", "a b", 3 } };
@@ -198,6 +241,8 @@ int main(void)
     tcase_add_test(tcase, test_status);
     tcase_add_test(tcase, test_content_type);
     tcase_add_test(tcase, test_metadata);
+    tcase_add_test(tcase, test_metadata_joined);
+    tcase_add_test(tcase, test_metadata_limit);
     tcase_add_test(tcase, test_metadata_allowed);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -52,15 +52,17 @@ fi
 
 # ---- URIs and files that are none ----
 
-for uri in nonsense 'unix:' 'nonsense:x' 'unix:s?mode=rw' 'chunk:a/b' '%:'; do
-    refuses 1 "$uri" replay "$engine" --over "$uri"
-    refuses 1 "$uri" serve "$uri"
-    refuses 1 "$uri" conform "$uri"
-    refuses 1 "$uri" demo --data "$vectors" --over "$uri"
+for uri in nonsense 'unix:' 'nonsense:x' 'unix:s?mode=rw' 'unix:s?x=1' 'unix:%zz' 'chunk:a/b' '%:'; do
+    refuses 2 "$uri" replay "$engine" --over "$uri"
+    refuses 2 "$uri" serve "$uri"
+    refuses 2 "$uri" conform "$uri"
+    refuses 2 "$uri" demo --data "$vectors" --over "$uri"
+    refuses 2 "$uri" send "$uri" "$engine"
 done
+refuses 2 'byte 1: unknown scheme' replay missing --over nonsense:x
 refuses 1 'start a listener first' send unix:nobody "$engine"
-refuses 1 'one process' send chunk:a "$engine"
-refuses 1 'one process' serve chunk:a
+refuses 2 'one process' send chunk:a "$engine"
+refuses 2 'one process' serve chunk:a
 refuses 1 'No such file' send unix:s missing
 refuses 1 'No such file' inspect missing
 refuses 1 'No such file' replay missing --over chunk:a
@@ -73,7 +75,7 @@ refuses 1 'missing.so' serve --transport missing.so unix:s
 refuses 1 'directory' send unix:s .
 
 # What a terminal would take for a control is not shown, and what is no UTF-8 neither.
-refuses 1 '/ä?x??]' send "$(bytes 'unix:missing/ä\377x\302\233]\033')" "$engine"
+refuses 2 '/ä?x??]' send "$(bytes 'unix:missing/ä\377x\302\233]\033')" "$engine"
 is 'no byte of it is left' [ "$(LC_ALL=C tr -d '\040-\176\n\303\244' <err | wc -c)" -eq 0 ]
 
 # ---- Captures: inspect and replay ----

@@ -29,9 +29,16 @@ for words in "which UDF:$worker" "which UDF:$worker --in small" "which UDF:$work
     # shellcheck disable=SC2086
     refuses 2 "${words%%:*}" call ${words#*:}
 done
-for uri in nonsense unix:s chunk:a grpc+unix: grpc+tcp: grpc+tcp:10.0.0.1:80 'grpc+unix:s?x=1'; do
-    refuses 1 "$uri" call "$uri" --payload echo
-    refuses 1 "$uri" call "$uri" --heartbeat
+for uri in nonsense foo:bar unix:s chunk:a grpc+unix: grpc+tcp: grpc+tcp:10.0.0.1:80 grpc+tcp:localhost:99999 'grpc+unix:s?x=1' 'grpc+unix:%zz'; do
+    refuses 2 "$uri" call "$uri" --payload echo
+    refuses 2 "$uri" call "$uri" --heartbeat
+done
+refuses 2 'byte 18: unknown parameter' call 'grpc+unix:w.sock?method=/a/B' --heartbeat
+refuses 2 'byte 18: unknown parameter' call 'grpc+unix:w.sock?foo=1' --payload echo
+refuses 2 'byte 18: unknown parameter' call 'grpc+unix:w.sock?foo=1' --payload echo --in missing
+refuses 1 'start a worker first' call 'grpc+unix:w.sock?authority=x' --heartbeat
+for uri in unix:s grpc+unix: 'grpc+unix:w.sock?foo=1' grpc+tcp:127.0.0.1:99999; do
+    refuses 2 "$uri" serve "$uri" --protocol spark-grpc
 done
 
 # ---- Inputs that are none; nobody there ----

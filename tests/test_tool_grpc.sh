@@ -13,23 +13,23 @@ any=grpc+tcp:127.0.0.1:0
 
 for uri in 'grpc+unix:' 'grpc+tcp:' 'grpc+tcp:127.0.0.1' 'grpc+tcp:127.0.0.1:70000' 'grpc+tcp:10.0.0.1:80' 'grpc+unix:s?mode=rw' 'grpc+unix:s?x=1' \
     'grpc+unix:s?method=x'; do
-    refuses 1 "$uri" replay "$engine" --over "$uri"
-    refuses 1 "$uri" serve "$uri"
-    refuses 1 "$uri" send "$uri" "$engine"
-    refuses 1 "$uri" conform "$uri"
-    refuses 1 "$uri" demo --data "$vectors" --over "$uri"
+    refuses 2 "$uri" replay "$engine" --over "$uri"
+    refuses 2 "$uri" serve "$uri"
+    refuses 2 "$uri" send "$uri" "$engine"
+    refuses 2 "$uri" conform "$uri"
+    refuses 2 "$uri" demo --data "$vectors" --over "$uri"
 done
 for port in 99999 -1 65536 5o 0x50; do
-    refuses 1 'byte 20: the port is not a number from 0 to 65535' send "grpc+tcp:127.0.0.1:$port" "$engine"
-    refuses 1 'byte 20: the port is not a number from 0 to 65535' serve "grpc+tcp:127.0.0.1:$port"
+    refuses 2 'byte 20: the port is not a number from 0 to 65535' send "grpc+tcp:127.0.0.1:$port" "$engine"
+    refuses 2 'byte 20: the port is not a number from 0 to 65535' serve "grpc+tcp:127.0.0.1:$port"
 done
-refuses 1 'byte 20: a port, 0 to 65535, is missing' serve 'grpc+tcp:127.0.0.1:'
-refuses 1 'byte 15: a port, 0 to 65535, is missing' serve 'grpc+tcp:[::1]'
+refuses 2 'byte 20: a port, 0 to 65535, is missing' serve 'grpc+tcp:127.0.0.1:'
+refuses 2 'byte 15: a port, 0 to 65535, is missing' serve 'grpc+tcp:[::1]'
 for command in serve conform; do
-    refuses 1 'byte 20: a method is a path' $command 'grpc+unix:s?method=foo'
+    refuses 2 'byte 20: a method is a path' $command 'grpc+unix:s?method=foo'
 done
-refuses 1 'byte 20: a method is a path' send 'grpc+unix:s?method=foo' "$engine"
-refuses 1 'byte 13: unknown parameter' serve 'grpc+unix:s?modes=600' --protocol spark-grpc
+refuses 2 'byte 20: a method is a path' send 'grpc+unix:s?method=foo' "$engine"
+refuses 2 'byte 13: unknown parameter' serve 'grpc+unix:s?modes=600' --protocol spark-grpc
 refuses 1 'start a listener first' send grpc+unix:nobody "$engine"
 refuses 1 'start a listener first' send grpc+unix:@nobody-listens-there "$engine"
 refuses 1 'start a listener first' send grpc+tcp:127.0.0.1:1 "$engine"

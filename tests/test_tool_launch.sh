@@ -64,7 +64,7 @@ refuses 2 'none of echo' serve --connection w.sock --serializer nonsense
 refuses 2 'not a number of seconds' serve --connection w.sock --grace soon
 refuses 2 "'--connection' needs a value" serve --id w --connection
 refuses 2 'neither a path nor a port' serve --connection ''
-refuses 1 'unix:s' serve unix:s --protocol spark-grpc
+refuses 2 'unix:s' serve unix:s --protocol spark-grpc
 is 'no socket is made by what is refused' [ ! -e w.sock ] && [ ! -e s ]
 
 # ---- Paths ----

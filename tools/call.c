@@ -42,7 +42,7 @@ static int fail_dial(const struct call *call, const struct trib_error *err)
 {
     char hint[256];
 
-    return tool_fail(call->tool, err, execute_hint(err, call->uri, hint, sizeof(hint)));
+    return tool_fail_open(call->tool, err, execute_hint(err, call->uri, hint, sizeof(hint)));
 }
 
 /* ---- The execution ---------------------------------------------------------------------------------------------- */
@@ -276,6 +276,7 @@ static int run(struct tool *tool, int argc, char **argv)
         {"raw", no_argument, NULL, 'r'},           {"raw-out", no_argument, NULL, 'R'},            {"batch", required_argument, NULL, 'b'},
         {"heartbeat", no_argument, NULL, 'H'},     {"shutdown", no_argument, NULL, 's'},           {"shutdown-now", no_argument, NULL, 'S'},
         {"timeout", required_argument, NULL, 't'}, {"cancel-after", required_argument, NULL, 'c'}, TOOL_OPTIONS_HELP};
+    static const char *const known[] = {"authority", NULL};
     struct call call = {.tool = tool};
     int64_t timeout_ms = -1;
     int option, code;
@@ -292,6 +293,9 @@ static int run(struct tool *tool, int argc, char **argv)
     if (code != TOOL_OK)
         return code;
     call.uri = argv[optind];
+    code = tool_check_grpc(tool, call.uri, known);
+    if (code != TOOL_OK)
+        return code;
     call.deadline = trib_deadline_ms(timeout_ms);
     return call_all(&call);
 }

@@ -68,6 +68,18 @@ int tool_fail(const struct tool *tool, const struct trib_error *err, const char 
     return TOOL_FAILED;
 }
 
+/* The library says so of every URI that it does not take; other misuse is a descriptor that a channel cannot be made of. */
+static bool is_of_uri(const struct trib_error *err)
+{
+    return err->code == TRIB_ERR_USAGE && strncmp(err->message, "uri ", strlen("uri ")) == 0;
+}
+
+int tool_fail_open(const struct tool *tool, const struct trib_error *err, const char *hint)
+{
+    tool_fail(tool, err, hint);
+    return is_of_uri(err) ? TOOL_USAGE : TOOL_FAILED;
+}
+
 const char *tool_hint_dial(const struct trib_error *err, const char *uri, char *buf, size_t len)
 {
     if (err->sys_errno == ECONNREFUSED || err->sys_errno == ENOENT) {
@@ -94,7 +106,7 @@ const char *tool_hint(const struct trib_error *err)
     }
     switch (err->code) {
     case TRIB_ERR_USAGE:
-        return strncmp(err->message, "uri ", strlen("uri ")) == 0 ? "tributary(1) describes the URIs" : NULL;
+        return is_of_uri(err) ? "tributary(1) describes the URIs" : NULL;
     case TRIB_ERR_TIMEOUT:
         return "is the peer alive? give it more with --timeout";
     default:
@@ -147,13 +159,31 @@ const struct trib_transport *tool_transport(const struct tool *tool, const char 
     return transport;
 }
 
-int tool_check_outside(const struct tool *tool, const char *uri, struct trib_error *err)
+int tool_check_outside(const struct tool *tool, const char *uri, const char *instead)
 {
     const struct trib_transport *transport = tool_transport(tool, uri);
 
     if (transport == NULL || (transport->capabilities & TRIB_CAP_REFERENCES) == 0)
-        return TRIB_OK;
-    return trib_error_set(err, TRIB_ERR_UNSUPPORTED, 0, "%s: a %s channel joins threads of one process", uri, transport->scheme);
+        return TOOL_OK;
+    return tool_usage(tool, "%s: a %s channel joins threads of one process; %s", uri, transport->scheme, instead);
+}
+
+int tool_check_grpc(const struct tool *tool, const char *uri, const char *const *known)
+{
+    struct trib_uri *parsed;
+    struct trib_error err;
+    int rc = trib_uri_parse(uri, &parsed, &err);
+    bool grpc;
+
+    if (rc != TRIB_OK)
+        return tool_fail_open(tool, &err, tool_hint(&err));
+    grpc = strcmp(trib_uri_scheme(parsed), "grpc+unix") == 0 || strcmp(trib_uri_scheme(parsed), "grpc+tcp") == 0;
+    if (known != NULL)
+        rc = trib_uri_known(parsed, known, &err);
+    trib_uri_free(parsed);
+    if (!grpc)
+        return tool_usage(tool, "%s: the scheme is neither grpc+unix nor grpc+tcp", uri);
+    return rc == TRIB_OK ? TOOL_OK : tool_fail_open(tool, &err, tool_hint(&err));
 }
 
 /* ---- Words ---------------------------------------------------------------------------------------------------- */

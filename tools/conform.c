@@ -46,7 +46,7 @@ static int try_target(const struct tool *tool, const struct conform_target *targ
     struct trib_error err;
 
     if (target->open_pair(target->arg, &options, &a, &b, &err) != TRIB_OK)
-        return tool_fail(tool, &err, tool_hint(&err));
+        return tool_fail_open(tool, &err, tool_hint(&err));
     trib_channel_free(a);
     trib_channel_free(b);
     return TOOL_OK;
@@ -88,7 +88,7 @@ static int run(struct tool *tool, int argc, char **argv)
     if (check_data(data, &err) != TRIB_OK)
         return tool_fail(tool, &err, "no case was run");
     if (make_target(tool, argv[optind], &target, &err) != TRIB_OK)
-        return tool_fail(tool, &err, "give a URI, or the path of a transport's module");
+        return tool_fail_open(tool, &err, "give a URI, or the path of a transport's module");
     code = try_target(tool, &target);
     if (code == TOOL_OK) {
         target.data_dir = data;

@@ -179,17 +179,17 @@ static int try_channels(const struct demo *demo)
 
     for (size_t i = 0; i < demo->uri_count; i++)
         if (link_try(demo->tool, demo->uris[i], &err) != TRIB_OK)
-            return tool_fail(demo->tool, &err, tool_hint(&err));
+            return tool_fail_open(demo->tool, &err, tool_hint(&err));
     return TOOL_OK;
 }
 
 static int run_demo(struct demo *demo)
 {
     struct trib_error err;
+    int code = try_channels(demo);
 
-    if (try_channels(demo) != TOOL_OK)
-        return TOOL_FAILED;
-
+    if (code != TOOL_OK)
+        return code;
     if (session_names(demo->data, &demo->names, &demo->name_count, &err) != TRIB_OK)
         return tool_fail(demo->tool, &err, "give the folder of captured sessions with --data");
     for (size_t i = 0; i < demo->uri_count; i++)

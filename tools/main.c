@@ -24,8 +24,8 @@ static int print_help(void)
            "  --help     print this and exit\n"
            "  --version  print the version and exit\n\n"
            "`tributary COMMAND --help` tells more of a command, tributary(1) of all.\n"
-           "Exit code: 0, 1 where something failed or is wrong, 2 where the command line is,\n"
-           "3 where `call` met a worker that answered with an error.\n");
+           "Exit code: 0, 1 where something failed or is wrong, 2 where the command line is, a URI\n"
+           "in it included, 3 where `call` met a worker that answered with an error.\n");
     return TOOL_OK;
 }
 

@@ -58,6 +58,8 @@ static int replay(const struct play *play, const char *path)
     struct trib_error err;
     int code;
 
+    if (link_try(play->tool, play->uri, &err) != TRIB_OK)
+        return tool_fail_open(play->tool, &err, tool_hint(&err));
     if (session_open(path, &session, &err) != TRIB_OK)
         return tool_fail(play->tool, &err, "give the path of a capture, or its stem");
     printf("%s over %s\n", session.name, play->uri);

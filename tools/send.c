@@ -169,10 +169,8 @@ static int connect_and_transfer(struct sending *sending)
     int code;
 
     options.deadline = sending->deadline;
-    if (tool_check_outside(sending->tool, sending->uri, &err) != TRIB_OK)
-        return tool_fail(sending->tool, &err, "send where another process listens, such as unix:PATH");
     if (trib_dial(sending->uri, &options, &sending->channel, &err) != TRIB_OK)
-        return tool_fail(sending->tool, &err, tool_hint_dial(&err, sending->uri, hint, sizeof(hint)));
+        return tool_fail_open(sending->tool, &err, tool_hint_dial(&err, sending->uri, hint, sizeof(hint)));
     code = pipe2(sending->stop, O_CLOEXEC);
     /* Only when there is a peer: where nothing could be sent, the answer before this one stays. */
     if (code == 0 && output_empty(&sending->out, &err) != TRIB_OK) {
@@ -228,6 +226,9 @@ static int run(struct tool *tool, int argc, char **argv)
         return code;
     sending.deadline = trib_deadline_ms(timeout_ms);
     sending.uri = argv[optind];
+    code = tool_check_outside(tool, sending.uri, "send where another process listens, such as unix:PATH");
+    if (code != TOOL_OK)
+        return code;
     sending.files = argv + optind + 1;
     sending.file_count = (size_t)(argc - optind - 1);
     return send_all(&sending);

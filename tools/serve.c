@@ -31,7 +31,7 @@ static int serve_dialled(const struct request *request, const struct trib_channe
     int code;
 
     if (trib_dial(request->server.uri, options, &channel, &err) != TRIB_OK)
-        return tool_fail(request->server.tool, &err, tool_hint(&err));
+        return tool_fail_open(request->server.tool, &err, tool_hint(&err));
     code = server_connection(&request->server, channel);
     trib_channel_free(channel);
     return code;
@@ -68,7 +68,7 @@ static int serve_listener(const struct request *request, const struct trib_chann
     server_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (listen_at(request, options, &listener, &err) != TRIB_OK)
-        return tool_fail(request->server.tool, &err, tool_hint(&err));
+        return tool_fail_open(request->server.tool, &err, tool_hint(&err));
     tell_address(request, trib_listener_address(listener));
     code = server_run(&request->server, listener);
     trib_listener_free(listener);
@@ -80,10 +80,10 @@ static int serve(const struct request *request)
     const struct tool *tool = request->server.tool;
     const struct trib_transport *transport = tool_transport(tool, request->server.uri);
     struct trib_channel_options options = tool_channel_options(tool);
-    struct trib_error err;
+    int code = tool_check_outside(tool, request->server.uri, "serve where a process can dial, such as unix:PATH");
 
-    if (tool_check_outside(tool, request->server.uri, &err) != TRIB_OK)
-        return tool_fail(tool, &err, "serve where a process can dial, such as unix:PATH");
+    if (code != TOOL_OK)
+        return code;
     if (transport != NULL && transport->listen == NULL && transport->dial != NULL)
         return serve_dialled(request, &options);
     return serve_listener(request, &options);
@@ -98,10 +98,11 @@ static int serve_worker(struct request *request)
     request->worker.uris = uris;
     request->worker.uri_count = 1;
     uris[0] = request->server.uri;
+    code = request->connection != NULL ? launch_address(request->server.tool, request->connection, &address)
+                                       : tool_check_grpc(request->server.tool, request->server.uri, NULL);
+    if (code != TOOL_OK)
+        return code;
     if (request->connection != NULL) {
-        code = launch_address(request->server.tool, request->connection, &address);
-        if (code != TOOL_OK)
-            return code;
         request->worker.uri_count = address.count;
         for (size_t i = 0; i < address.count; i++)
             uris[i] = address.uris[i];

@@ -77,6 +77,9 @@ void tool_clean(char *text, size_t len);
 /* The line of an error: what, where and why from the library, and what to do about it. Returns TOOL_FAILED. */
 int tool_fail(const struct tool *tool, const struct trib_error *err, const char *hint);
 
+/* The same, of an error of opening a URI. Returns TOOL_USAGE where the URI is what is wrong, else TOOL_FAILED. */
+int tool_fail_open(const struct tool *tool, const struct trib_error *err, const char *hint);
+
 /* What helps against an error of listening at a URI, or of a channel of this process. NULL: nothing is known to. */
 const char *tool_hint(const struct trib_error *err);
 
@@ -95,8 +98,12 @@ struct trib_channel_options tool_channel_options(const struct tool *tool);
 /* The transport of a URI, or NULL where there is none or the URI is none (opening says which). */
 const struct trib_transport *tool_transport(const struct tool *tool, const char *uri);
 
-/* TRIB_ERR_USAGE where the URI's channels join only threads of one process. */
-int tool_check_outside(const struct tool *tool, const char *uri, struct trib_error *err);
+/* TOOL_USAGE, with a line that says what to do instead, where the URI's channels join only threads of one process. */
+int tool_check_outside(const struct tool *tool, const char *uri, const char *instead);
+
+/* For a command that speaks gRPC alone: TOOL_USAGE, with a line, where the URI is none, is of another scheme, or has a parameter that is not among `known`
+ * (ends with NULL; NULL: whoever opens it looks at those). Of the address only opening says what is wrong. */
+int tool_check_grpc(const struct tool *tool, const char *uri, const char *const *known);
 
 /* ---- Words ---------------------------------------------------------------------------------------------------- */
 

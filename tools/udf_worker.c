@@ -113,7 +113,7 @@ static int listen_at(const struct run *run, const char *uri, bool may_lack)
         tool_line(worker->tool, "%s: not at %s, which this machine does not have", worker->id, uri);
         return TOOL_OK;
     }
-    return tool_fail(worker->tool, &err, tool_hint(&err));
+    return tool_fail_open(worker->tool, &err, tool_hint(&err));
 }
 
 static int listen_all(const struct run *run)

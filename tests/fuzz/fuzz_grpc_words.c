@@ -69,6 +69,7 @@ static void metadata(const char *text, size_t len)
     if (len > 0 && tribi_grpc_metadata_decode(&list, text + 1, name, text + 1 + name, len - 1 - name) == TRIB_OK)
         for (size_t i = 0; i < list.count; i++) {
             must(list.entries[i].len <= len && ((const char *)list.entries[i].value)[list.entries[i].len] == '\0');
+            must(list.count * TRIBI_GRPC_METADATA_ENTRY <= list.bytes && list.bytes <= TRIBI_GRPC_METADATA_MAX);
             tribi_grpc_metadata_allowed(&list.entries[i]);
         }
     tribi_grpc_metadata_done(&list);

@@ -298,6 +298,18 @@ void tribi_grpc_refuse(struct trib_grpc_call *stream)
         tribi_grpc_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* Then the call has failed. */
+static bool too_much(struct trib_grpc_call *stream, const struct tribi_grpc_metadata *metadata)
+{
+    if (metadata->bytes <= TRIBI_GRPC_METADATA_MAX)
+        return false;
+    if (stream->failed == 0)
+        stream->grpc_status = -1; /* it is not all that the peer says */
+    tribi_grpc_stream_fail(stream, TRIB_ERR_LIMIT, TRIB_GRPC_RESOURCE_EXHAUSTED, "the metadata takes %zu bytes, the limit is %d", metadata->bytes,
+                           TRIBI_GRPC_METADATA_MAX);
+    return true;
+}
+
 static void request_complete(struct trib_grpc_call *stream)
 {
     struct tribi_grpc_conn *conn = stream->conn;
@@ -309,6 +321,10 @@ static void request_complete(struct trib_grpc_call *stream)
     if (conn->going_away) {
         stream->ignores = true;
         tribi_grpc_stream_reset(stream, NGHTTP2_REFUSED_STREAM);
+        return;
+    }
+    if (too_much(stream, &stream->received)) {
+        stream->ignores = true;
         return;
     }
     if (stream->encoding == TRIBI_GRPC_UNKNOWN_ENCODING || stream->bad_timeout || stream->bad_metadata) {
@@ -351,12 +367,14 @@ static void response_complete(struct trib_grpc_call *stream, bool end)
 
 void tribi_grpc_headers_complete(struct trib_grpc_call *stream, bool end)
 {
-    if (!stream->conn->server && stream->http_status >= 100 && stream->http_status < 200)
+    bool server = stream->conn->server;
+
+    if (!server && stream->http_status >= 100 && stream->http_status < 200 && stream->received.bytes <= TRIBI_GRPC_METADATA_MAX)
         return; /* informational: the response is still to come */
     stream->headers_done = true;
-    if (stream->conn->server)
+    if (server)
         request_complete(stream);
-    else
+    else if (!too_much(stream, &stream->received))
         response_complete(stream, end);
 }
 
@@ -364,7 +382,7 @@ void tribi_grpc_trailers_complete(struct trib_grpc_call *stream)
 {
     const char *text = stream->grpc_message != NULL ? stream->grpc_message : "";
 
-    if (stream->failed != 0)
+    if (stream->failed != 0 || too_much(stream, &stream->trailers))
         return;
     if (stream->grpc_status < 0) {
         if (!stream->conn->server)

@@ -111,12 +111,14 @@ char *tribi_grpc_metadata_keep(struct tribi_grpc_metadata *metadata, const char 
     return copy;
 }
 
-static int reserve(struct tribi_grpc_metadata *metadata)
+static int reserve(struct tribi_grpc_metadata *metadata, size_t more)
 {
-    size_t capacity = metadata->capacity == 0 ? FIRST_ENTRIES : metadata->capacity * 2;
+    size_t capacity = metadata->capacity == 0 ? FIRST_ENTRIES : metadata->capacity;
     struct trib_grpc_entry *entries;
 
-    if (metadata->count < metadata->capacity)
+    while (capacity - metadata->count < more)
+        capacity *= 2;
+    if (capacity == metadata->capacity)
         return TRIB_OK;
     entries = take(metadata, capacity * sizeof(*entries));
     if (entries == NULL)
@@ -128,66 +130,82 @@ static int reserve(struct tribi_grpc_metadata *metadata)
     return TRIB_OK;
 }
 
-/* Name and value lie behind each other, each ended by a NUL. */
-static char *add(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, size_t room)
+/* Room for so many entries, and for a name with values behind it, each ended by a NUL. */
+static char *make_line(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, size_t room, size_t entries)
 {
-    char *block;
+    char *line = reserve(metadata, entries) == TRIB_OK ? take(metadata, name_len + room + 2) : NULL;
 
-    if (reserve(metadata) != TRIB_OK)
+    if (line == NULL)
         return NULL;
-    block = take(metadata, name_len + room + 2);
-    if (block == NULL)
-        return NULL;
-    memcpy(block, name, name_len);
-    block[name_len] = block[name_len + 1 + room] = '\0';
-    metadata->entries[metadata->count++] = (struct trib_grpc_entry){ block, block + name_len + 1, room };
-    return block + name_len + 1;
+    memcpy(line, name, name_len);
+    line[name_len] = '\0';
+    return line;
+}
+
+static void add_entry(struct tribi_grpc_metadata *metadata, const char *name, char *value, size_t len)
+{
+    value[len] = '\0';
+    metadata->entries[metadata->count++] = (struct trib_grpc_entry){ name, value, len };
 }
 
 /* ---- Lists -------------------------------------------------------------------------------------------------------- */
 
 int tribi_grpc_metadata_add(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const void *value, size_t len)
 {
-    char *at = add(metadata, name, name_len, len);
+    char *line = make_line(metadata, name, name_len, len, 1);
 
-    if (at == NULL)
+    if (line == NULL)
         return TRIB_ERR_NOMEM;
     if (len > 0)
-        memcpy(at, value, len);
+        memcpy(line + name_len + 1, value, len);
+    add_entry(metadata, line, line + name_len + 1, len);
     return TRIB_OK;
 }
 
-static int add_decoded(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const char *value, size_t len)
+/* Base64 has no comma. */
+static size_t values_of(const char *value, size_t len)
 {
-    size_t decoded = 0;
-    char *at = add(metadata, name, name_len, len);
+    size_t count = 1;
 
-    if (at == NULL)
+    for (size_t i = 0; i < len; i++)
+        count += value[i] == ',';
+    return count;
+}
+
+/* All share one copy of the name. An empty one is a value, too: who joins values with commas may have had it among them. */
+static int add_decoded(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const char *value, size_t len, size_t values)
+{
+    size_t before = metadata->count, decoded = 0;
+    char *line = make_line(metadata, name, name_len, len, values);
+    char *at;
+
+    if (line == NULL)
         return TRIB_ERR_NOMEM;
-    if (!tribi_grpc_base64_decode(value, len, (uint8_t *)at, &decoded)) {
-        metadata->count--;
-        return TRIB_ERR_PROTOCOL;
+    at = line + name_len + 1;
+    for (size_t begin = 0, end; begin <= len; begin = end + 1) {
+        const char *comma = memchr(value + begin, ',', len - begin);
+
+        end = comma != NULL ? (size_t)(comma - value) : len;
+        if (!tribi_grpc_base64_decode(value + begin, end - begin, (uint8_t *)at, &decoded)) {
+            metadata->count = before;
+            return TRIB_ERR_PROTOCOL;
+        }
+        add_entry(metadata, line, at, decoded);
+        at += decoded + 1;
     }
-    at[decoded] = '\0';
-    metadata->entries[metadata->count - 1].len = decoded;
     return TRIB_OK;
 }
 
 int tribi_grpc_metadata_decode(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const char *value, size_t len)
 {
-    int rc = TRIB_OK;
+    bool bin = tribi_grpc_is_bin(name, name_len);
+    size_t values = bin ? values_of(value, len) : 1;
 
-    if (!tribi_grpc_is_bin(name, name_len))
-        return tribi_grpc_metadata_add(metadata, name, name_len, value, len);
-    /* Several values may share a line; base64 has no comma. */
-    for (size_t begin = 0; begin <= len && rc == TRIB_OK;) {
-        const char *comma = memchr(value + begin, ',', len - begin);
-        size_t end = comma != NULL ? (size_t)(comma - value) : len;
-
-        rc = add_decoded(metadata, name, name_len, value + begin, end - begin);
-        begin = end + 1;
-    }
-    return rc;
+    /* A comma is one byte of a header, an entry many: the limit on headers does not hold it. */
+    metadata->bytes += name_len + len + values * TRIBI_GRPC_METADATA_ENTRY;
+    if (metadata->bytes > TRIBI_GRPC_METADATA_MAX)
+        return TRIB_ERR_LIMIT;
+    return bin ? add_decoded(metadata, name, name_len, value, len, values) : tribi_grpc_metadata_add(metadata, name, name_len, value, len);
 }
 
 void tribi_grpc_metadata_free(struct tribi_grpc_metadata *metadata)

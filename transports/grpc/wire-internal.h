@@ -6,6 +6,9 @@
 
 enum tribi_grpc_encoding { TRIBI_GRPC_IDENTITY, TRIBI_GRPC_GZIP, TRIBI_GRPC_UNKNOWN_ENCODING };
 
+/* What the metadata of a peer may take in one list, counted as HTTP/2 counts headers: names, values and so much for each entry. */
+enum { TRIBI_GRPC_METADATA_MAX = 16384, TRIBI_GRPC_METADATA_ENTRY = 32 };
+
 /* A growing list of names and values, and the memory they lie in, which goes all at once. */
 struct tribi_grpc_metadata {
     struct trib_grpc_entry *entries;
@@ -13,10 +16,13 @@ struct tribi_grpc_metadata {
     struct tribi_grpc_page *pages;
     char *at; /* what is left of the newest one */
     size_t room;
+    size_t bytes; /* that _decode() counted, kept or not */
 };
 
-/* Copies; TRIB_ERR_NOMEM. Values of -bin names are decoded: TRIB_ERR_PROTOCOL where they are not base64. */
+/* Copies; TRIB_ERR_NOMEM. */
 int tribi_grpc_metadata_add(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const void *value, size_t len);
+/* A line of headers. Values of -bin names are decoded, and may be several, joined with commas. TRIB_ERR_PROTOCOL where one is not base64, TRIB_ERR_LIMIT
+ * where the list would take more than TRIBI_GRPC_METADATA_MAX: nothing of the line is kept. */
 int tribi_grpc_metadata_decode(struct tribi_grpc_metadata *metadata, const char *name, size_t name_len, const char *value, size_t len);
 /* A copy of a text in the same memory; NULL: there is none. */
 char *tribi_grpc_metadata_keep(struct tribi_grpc_metadata *metadata, const char *text, size_t len);
