@@ -274,6 +274,7 @@ int tribi_session_sender_new(struct tribi_session *session, struct trib_sender *
 /* ---- udf_manage.c: I/O thread ---- */
 void tribi_manage_new(struct trib_worker *worker, struct trib_grpc_call *call);
 void tribi_manage_look(struct trib_worker *worker, int64_t now);
+void tribi_manage_close(struct trib_worker *worker); /* calls whose request has not come end */
 void tribi_manage_free_all(struct trib_worker *worker);
 /* A call is answered with a status and nothing else. */
 void tribi_manage_refuse(struct trib_worker *worker, struct trib_grpc_call *call, int status, const char *text);
