@@ -1,9 +1,10 @@
-/* The end of a worker: no client, whatever it has begun and leaves unread, holds it. */
+/* The end of a worker: no client, whatever it has begun and leaves unread, and no UDF holds it. */
 #include <tributary/grpc.h>
 #include <tributary/worker.h>
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tests/support/balance.h"
@@ -15,13 +16,16 @@
 
 static struct test_worker worker;
 
-static void start(int64_t request_ms)
+enum { SHUTDOWN_MS = 200 }; /* while a serializer has ten seconds to settle, and an engine ten minutes to read */
+
+static void start(const struct trib_serializer *serializer, int64_t request_ms)
 {
     struct trib_worker_options options = TRIB_WORKER_OPTIONS_INIT;
 
     balance_setup();
-    options.serializer = &trib_serializer_echo;
+    options.serializer = serializer;
     options.request_ms = request_ms;
+    options.shutdown_ms = SHUTDOWN_MS;
     test_worker_start(&worker, &options, NULL);
 }
 
@@ -32,6 +36,9 @@ static void teardown(void)
 }
 
 /* ---- Clients that hold on ------------------------------------------------------------------------------------------ */
+
+#define INIT "\0\0\0\0\15\x0a\x0b\x0a\x09\x08\1\x10\1\x1a\3\x0a\1x"
+#define CANCEL "\0\0\0\0\4\x0a\2\x22\0"
 
 /* What a client has said when the worker is to end. It reads no data: its windows are closed. */
 static const struct {
@@ -44,6 +51,10 @@ static const struct {
     {TRIB_UDF_MANAGE, NULL, 0, false},                   /* a call without its request, */
     {TRIB_UDF_MANAGE, "\0\0\0\0\2\x0a", 6, false},       /* with a part of it, */
     {TRIB_UDF_MANAGE, "\0\0\0\0\2\x0a\0", 7, true},      /* with all of it, and an answer that is not read */
+    {TRIB_UDF_EXECUTE, NULL, 0, false},
+    {TRIB_UDF_EXECUTE, INIT, 18, false},
+    {TRIB_UDF_EXECUTE, CANCEL, 9, false},
+    {TRIB_UDF_EXECUTE, INIT CANCEL, 27, true},
     {"/grpc.health.v1.Health/Watch", "\0\0\0\0\0", 5, true},
     {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", NULL, 0, false},
 };
@@ -82,7 +93,7 @@ START_TEST(test_shutdown)
     int64_t from;
     int fd;
 
-    start(0);
+    start(&trib_serializer_echo, 0);
     fd = hold((size_t)_i);
     from = trib_now();
     trib_worker_shutdown(worker.worker, 0);
@@ -93,17 +104,41 @@ END_TEST
 
 START_TEST(test_shutdown_request)
 {
-    bool settled = false;
+    bool session = holds[_i].method != NULL && strcmp(holds[_i].method, TRIB_UDF_EXECUTE) == 0, settled = session;
     int64_t from;
     int fd;
 
-    start(0);
+    start(&trib_serializer_echo, 0);
     fd = hold((size_t)_i);
     from = trib_now();
     ck_assert_int_eq(trib_engine_shutdown(worker.engine, true, NULL, trib_deadline_ms(20000), &settled, NULL), TRIB_OK);
-    ck_assert(settled);
+    ck_assert(settled == !session);
     expect_end(from, 5 * SECOND);
     close(fd);
+}
+END_TEST
+
+/* The engine is answered without a UDF that does not return; it had cancelled it itself, or not. */
+START_TEST(test_stuck_udf)
+{
+    struct trib_execution *execution;
+    int64_t from;
+
+    start(&test_serializer, 0);
+    execution = execution_open(worker.engine, "");
+    execution_data(execution, "gate");
+    gate_wait(1);
+    if (_i == 1)
+        ck_assert_int_eq(trib_execution_cancel(execution, NULL, NULL), TRIB_OK);
+    test_worker_barrier(&worker);
+    from = trib_now();
+    trib_worker_shutdown(worker.worker, 0);
+    ck_assert_str_eq(execution_replies(execution, 0), _i == 1 ? "CANCEL:W" : "ERROR:W CANCEL");
+    ck_assert_msg(strstr(execution_error(), "the worker is shutting down") != NULL, "%s", execution_error());
+    trib_execution_free(execution);
+    test_worker_join(&worker);
+    ck_assert_int_eq(worker.rc, TRIB_ERR_TIMEOUT);
+    ck_assert_int_lt(trib_now() - from, 5 * SECOND);
 }
 END_TEST
 
@@ -133,7 +168,7 @@ START_TEST(test_no_request)
 {
     struct trib_grpc_client *client;
 
-    start(100);
+    start(NULL, 100);
     client = grpc_talk_connect(worker.address);
     expect_given_up(client, TRIB_GRPC_DEADLINE_EXCEEDED, "no WorkerRequest", nothing);
     test_worker_barrier(&worker);
@@ -145,7 +180,7 @@ START_TEST(test_no_request_at_the_end)
 {
     struct trib_grpc_client *client;
 
-    start(-1);
+    start(NULL, -1);
     client = grpc_talk_connect(worker.address);
     expect_given_up(client, TRIB_GRPC_UNAVAILABLE, "shutting down", shut_down);
     trib_grpc_client_free(client);
@@ -165,6 +200,7 @@ int main(void)
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, test_shutdown, 0, HOLDS);
     tcase_add_loop_test(tcase, test_shutdown_request, 0, HOLDS);
+    tcase_add_loop_test(tcase, test_stuck_udf, 0, 2);
     tcase_add_test(tcase, test_no_request);
     tcase_add_test(tcase, test_no_request_at_the_end);
     suite_add_tcase(suite, tcase);

@@ -190,6 +190,7 @@ struct trib_worker {
     bool closing, cancelling, drained, ended;
     bool unwell;       /* health says so */
     int64_t farewell_until;            /* while closing: for so long clients may take to hear of it */
+    int64_t cancelled_at, last_at;     /* when sessions were cancelled, and when none is waited for any more; INT64_MAX: not known */
     atomic_llong stop_at;              /* TRIBI_NOT_STOPPED, TRIBI_STOP_AT_LEISURE, or when what is in flight is cancelled */
     struct tribi_totals totals;
 
