@@ -52,10 +52,14 @@ struct tribi_item {
     struct trib_view bytes; /* one reference */
 };
 
-/* What it counts among what its session holds: small ones cost a place, too. Those that come in pieces are bounded by the stream's window. */
+/* What an item costs besides its bytes: its place in the ring, which may be half empty, and the reference to its bytes with what the transport keeps
+ * for that. Of a frame of one byte it is nearly all. */
+enum { TRIBI_ITEM_COST = 2 * sizeof(struct tribi_item) + 128 };
+
+/* What it counts among what its session holds. Those that come in pieces are bounded by the stream's window. */
 static inline size_t tribi_item_weight(const struct tribi_item *item)
 {
-    return item->bytes.len + sizeof(*item);
+    return item->bytes.len + TRIBI_ITEM_COST;
 }
 
 /* An error as it is told: texts of its own. */
