@@ -33,8 +33,8 @@ EXTRA_DIST += tests/data/spark-4.3.0
 # The worker of Spark's gRPC protocol, and its engine.
 libtributary_support_la_SOURCES += tests/support/worker.c tests/support/worker.h \
 	tests/support/arrow.c tests/support/arrow.h
-unit_tests += tests/test_udf_arrow tests/test_udf_intake tests/test_worker_arrow tests/test_worker_flow tests/test_worker_init tests/test_worker_machine tests/test_worker_replay \
-	tests/test_worker_runtime
+unit_tests += tests/test_udf_arrow tests/test_udf_intake tests/test_worker_arrow tests/test_worker_end tests/test_worker_flow tests/test_worker_init \
+	tests/test_worker_machine tests/test_worker_replay tests/test_worker_runtime
 
 # What `tributary call` does with a worker's answer.
 unit_tests += tests/test_tool_answer

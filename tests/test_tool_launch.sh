@@ -177,6 +177,22 @@ exec 4>&-
 wait_server
 is 'the second signal, too, is an end in order' [ "$ended" -eq 0 ]
 
+# An engine that never reads: its own output is not read. The UDF cannot put what it has, and hears of the end when the session is lost.
+start --serializer echo --id w --connection w.sock --grace 0.1
+mkfifo unread
+exec 4<>unread
+timeout 60 "$tool" call grpc+unix:w.sock --payload echo --raw --batch 65536 --in /dev/zero --out unread 2>called &
+engine=$!
+is 'the engine has its first answer' [ "$(head -c 1 unread | wc -c)" -eq 1 ]
+before=$(date +%s%N)
+end_server TERM
+took=$((($(date +%s%N) - before) / 1000000))
+is 'an engine that never reads does not hold up the end' [ "$ended" -eq 0 ]
+is "it ends within two seconds: $took ms" [ $took -lt 2000 ]
+kill $engine
+wait $engine 2>/dev/null
+exec 4>&-
+
 # The engine dies: its session is over, the worker is not.
 start --serializer echo --id w --connection w.sock
 in_flight run

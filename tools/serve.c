@@ -308,7 +308,8 @@ const struct tool_command tool_serve = {
     "                       flags that are not known are ignored, with their values\n"
     "  --connection PORT    the same over TCP, at 127.0.0.1 and [::1]\n"
     "  --id ID              the worker's name in lines on standard error\n"
-    "  --grace SECONDS      how long a signal lets sessions end (2)\n"
+    "  --grace SECONDS      how long a signal lets sessions end (2); the worker ends a second\n"
+    "                       later, whatever they and their engines do\n"
     "  --batch-timeout SECONDS  end a session whose UDF takes longer for a batch (no limit)\n"
     "  --idle-timeout SECONDS   end one that waits longer for its engine (no limit)\n"
     "  --stall-timeout SECONDS  reset one whose engine reads nothing for so long (600)\n" TOOL_HELP_TRANSPORT,

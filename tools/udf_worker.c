@@ -11,8 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* With the default grace still less than the five seconds after which an engine sends SIGKILL. */
-enum { SETTLE_MS = 2000 };
+/* The second is what comes on top of a signal's grace; the default of that, this, the last words to clients and a UDF that does not return take three
+ * seconds. An engine sends SIGKILL after five. */
+enum { SETTLE_MS = 2000, SHUTDOWN_MS = 500 };
 
 /* ---- Signals ---------------------------------------------------------------------------------------------------- */
 
@@ -177,6 +178,7 @@ int udf_worker_serve(struct udf_worker *worker)
 
     options.serializer = find_serializer(worker->serializer);
     options.settle_ms = SETTLE_MS;
+    options.shutdown_ms = SHUTDOWN_MS;
     options.report = on_report;
     options.stranger = on_stranger;
     options.arg = &run;

@@ -15,6 +15,7 @@ struct tribi_manage {
     struct trib_channel *channel;
     struct tribi_speech speech;
     bool reading;
+    int64_t begun;        /* when the call came */
     int64_t settle_until; /* a shutdown waits for the sessions until then; 0: it does not */
     bool over;
 };
@@ -66,6 +67,14 @@ static void finish(struct tribi_manage *manage, int status, const char *text)
     tribi_speech_finish(&manage->speech, status, text);
     if (tribi_speech_go(&manage->speech, manage->worker->base))
         bury(manage);
+}
+
+/* Without its request: what comes of it now is not read. */
+static void give_up(struct tribi_manage *manage, int status, const char *text)
+{
+    trib_reader_set_callback(trib_channel_reader(manage->channel), NULL, NULL, NULL, NULL);
+    manage->reading = false;
+    finish(manage, status, text);
 }
 
 static void answer(struct tribi_manage *manage, int rc, struct trib_chunk *chunk)
@@ -197,6 +206,7 @@ void tribi_manage_new(struct trib_worker *worker, struct trib_grpc_call *call)
     if (manage == NULL)
         return;
     manage->reading = true;
+    manage->begun = trib_now();
     if (trib_reader_set_callback(trib_channel_reader(manage->channel), worker->base, on_readable, manage, NULL) != TRIB_OK)
         bury(manage);
     else
@@ -209,6 +219,13 @@ void tribi_manage_refuse(struct trib_worker *worker, struct trib_grpc_call *call
 
     if (manage != NULL)
         finish(manage, status, text);
+}
+
+static bool waits_too_long(const struct tribi_manage *manage, int64_t now)
+{
+    int64_t limit = manage->worker->options.request_ms;
+
+    return manage->reading && !manage->over && limit > 0 && now - manage->begun > limit * 1000000;
 }
 
 static bool is_over(const struct tribi_manage *manage, int64_t now)
@@ -226,9 +243,18 @@ void tribi_manage_look(struct trib_worker *worker, int64_t now)
         next = manage->next;
         if (manage->settle_until != 0 && (now >= manage->settle_until || atomic_load(&worker->totals.in_flight) == 0))
             answer_shutdown(manage);
+        if (waits_too_long(manage, now))
+            give_up(manage, TRIB_GRPC_DEADLINE_EXCEEDED, "Manage: no WorkerRequest came in time");
         if (is_over(manage, now))
             manage_free(manage);
     }
+}
+
+void tribi_manage_close(struct trib_worker *worker)
+{
+    for (struct tribi_manage *manage = worker->manages; manage != NULL; manage = manage->next)
+        if (manage->reading && !manage->over)
+            give_up(manage, TRIB_GRPC_UNAVAILABLE, "the worker is shutting down");
 }
 
 void tribi_manage_free_all(struct trib_worker *worker)

@@ -88,15 +88,27 @@ static bool stalled(struct tribi_session *session, int64_t now)
     return true;
 }
 
+/* What a shutdown has said is not waited for for ever. */
+static bool unheard(struct tribi_session *session, int64_t now)
+{
+    if (now < session->worker->last_at || session->speech.since == 0)
+        return false;
+    count(session);
+    tribi_session_lose(session, "the worker is shutting down, and the engine reads nothing");
+    return true;
+}
+
 static bool unsettled(struct tribi_session *session, int64_t now)
 {
     int64_t limit = session->worker->options.settle_ms, since = session->stopping;
     struct tribi_told late = {.message = NULL};
-    bool closing = session->state == TRIBI_UDF_CLOSING;
+    bool closing = session->state == TRIBI_UDF_CLOSING, last = now >= session->worker->last_at;
 
-    if (limit < 0 || since == 0 || ms(now - since) <= limit || !session->engaged)
+    if (since == 0 || !session->engaged || (!last && (limit < 0 || ms(now - since) <= limit)))
         return false;
-    if (!closing)
+    if (!closing && last)
+        tribi_told_set(&late, TRIB_UDF_WORKER_ERROR, "the worker is shutting down, and the UDF has not returned for %" PRId64 " ms", ms(now - since));
+    else if (!closing)
         tribi_told_set(&late, TRIB_UDF_WORKER_ERROR,
                        "watchdog: the UDF has not returned for %" PRId64 " ms after it was stopped, at most %" PRId64 " are allowed",
                        ms(now - since), limit);
@@ -112,8 +124,8 @@ void tribi_session_look(struct tribi_session *session, int64_t now)
 {
     if (session->speech.over || session->lost)
         return;
-    if (session->state == TRIBI_UDF_ENDED)
-        stalled(session, now);
-    else if (!stalled(session, now) && !unsettled(session, now) && !too_long(session, now))
+    if (stalled(session, now) || unheard(session, now) || session->state == TRIBI_UDF_ENDED)
+        return;
+    if (!unsettled(session, now) && !too_long(session, now))
         idle(session, now);
 }

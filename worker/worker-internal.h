@@ -52,10 +52,14 @@ struct tribi_item {
     struct trib_view bytes; /* one reference */
 };
 
-/* What it counts among what its session holds: small ones cost a place, too. Those that come in pieces are bounded by the stream's window. */
+/* What an item costs besides its bytes: its place in the ring, which may be half empty, and the reference to its bytes with what the transport keeps
+ * for that. Of a frame of one byte it is nearly all. */
+enum { TRIBI_ITEM_COST = 2 * sizeof(struct tribi_item) + 128 };
+
+/* What it counts among what its session holds. Those that come in pieces are bounded by the stream's window. */
 static inline size_t tribi_item_weight(const struct tribi_item *item)
 {
-    return item->bytes.len + sizeof(*item);
+    return item->bytes.len + TRIBI_ITEM_COST;
 }
 
 /* An error as it is told: texts of its own. */
@@ -190,6 +194,7 @@ struct trib_worker {
     bool closing, cancelling, drained, ended;
     bool unwell;       /* health says so */
     int64_t farewell_until;            /* while closing: for so long clients may take to hear of it */
+    int64_t cancelled_at, last_at;     /* when sessions were cancelled, and when none is waited for any more; INT64_MAX: not known */
     atomic_llong stop_at;              /* TRIBI_NOT_STOPPED, TRIBI_STOP_AT_LEISURE, or when what is in flight is cancelled */
     struct tribi_totals totals;
 
@@ -274,6 +279,7 @@ int tribi_session_sender_new(struct tribi_session *session, struct trib_sender *
 /* ---- udf_manage.c: I/O thread ---- */
 void tribi_manage_new(struct trib_worker *worker, struct trib_grpc_call *call);
 void tribi_manage_look(struct trib_worker *worker, int64_t now);
+void tribi_manage_close(struct trib_worker *worker); /* calls whose request has not come end */
 void tribi_manage_free_all(struct trib_worker *worker);
 /* A call is answered with a status and nothing else. */
 void tribi_manage_refuse(struct trib_worker *worker, struct trib_grpc_call *call, int status, const char *text);

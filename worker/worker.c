@@ -15,7 +15,8 @@
 
 enum { TICK_MS = 20, IDLE_TICK_MS = 500, REST_MS = 1000 };
 #define KEPT ((size_t)4 << 20) /* of blocks, between sessions: the next one begins with memory at hand, and a large one leaves no more behind */
-enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, SETTLE_MS = 10000, STALL_MS = 600000, RETURN_MS = 1000, FAREWELL_MS = 250 };
+enum { THREADS_MIN = 4, THREADS_MAX = 64, SESSIONS = 16384, SETTLE_MS = 10000, STALL_MS = 600000, REQUEST_MS = 10000 };
+enum { RETURN_MS = 1000, RETURN_MIN_MS = 250, FAREWELL_MS = 250 };
 #define CONTROL_LIMIT ((size_t)16 << 20)
 #define PAYLOAD_LIMIT ((size_t)256 << 20)
 #define FRAME_LIMIT ((size_t)256 << 20)
@@ -142,6 +143,8 @@ static void cancel_sessions(struct trib_worker *worker)
     struct tribi_session *next;
 
     worker->cancelling = true;
+    worker->cancelled_at = trib_now();
+    worker->last_at = trib_deadline_ms(worker->options.shutdown_ms);
     for (struct tribi_session *session = worker->sessions; session != NULL; session = next) {
         next = session->next;
         if (session->counted)
@@ -153,6 +156,7 @@ static void cancel_sessions(struct trib_worker *worker)
 static void end(struct trib_worker *worker)
 {
     worker->ended = true;
+    tribi_manage_free_all(worker);
     trib_grpc_server_free(worker->server);
     worker->server = NULL;
     event_del(worker->belled);
@@ -171,16 +175,18 @@ static void on_drained(void *arg)
     tribi_worker_ring(worker);
 }
 
-/* After the last session: until then Manage is answered, a second ShutdownRequest, too. */
+/* After the last session: until then Manage is answered, a second ShutdownRequest, too. Who has asked for nothing yet is told before the connections
+ * go. */
 static void close_connections(struct trib_worker *worker)
 {
     worker->closing = true;
     worker->farewell_until = trib_deadline_ms(FAREWELL_MS);
+    tribi_manage_close(worker);
     trib_grpc_server_drain(worker->server, on_drained, worker);
 }
 
 /* Clients have read all that was said before they are hung up on: one that still writes, such as a reset of a stream that it has just seen end, would
- * find the socket broken, and lose what it had not read. */
+ * find the socket broken, and lose what it had not read. Nobody can make the farewell longer. */
 static void look_at_end(struct trib_worker *worker, int64_t now)
 {
     int64_t stop_at = atomic_load(&worker->stop_at);
@@ -197,7 +203,7 @@ static void look_at_end(struct trib_worker *worker, int64_t now)
         return;
     if (!worker->closing)
         close_connections(worker);
-    if (worker->manages == NULL && (worker->drained || now >= worker->farewell_until))
+    if ((worker->manages == NULL && worker->drained) || now >= worker->farewell_until)
         end(worker);
 }
 
@@ -315,6 +321,8 @@ static int complete_options(const struct trib_worker_options *options, struct tr
     complete.align = complete.align != 0 ? complete.align : 1;
     complete.stall_ms = complete.stall_ms != 0 ? complete.stall_ms : STALL_MS;
     complete.settle_ms = complete.settle_ms != 0 ? complete.settle_ms : SETTLE_MS;
+    complete.shutdown_ms = complete.shutdown_ms != 0 ? complete.shutdown_ms : complete.settle_ms;
+    complete.request_ms = complete.request_ms != 0 ? complete.request_ms : REQUEST_MS;
     worker->options = complete;
     return trib_channel_options_fill(complete.channel, &worker->channel, err);
 }
@@ -379,6 +387,7 @@ int trib_worker_new(struct event_base *base, const struct trib_worker_options *o
     worker->base = base;
     worker->bell[0] = worker->bell[1] = -1;
     worker->ready_last = &worker->ready_first;
+    worker->last_at = INT64_MAX;
     atomic_init(&worker->stop_at, TRIBI_NOT_STOPPED);
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->work, NULL);
@@ -407,13 +416,16 @@ int trib_worker_listen(struct trib_worker *worker, const char *uri, const char *
     return trib_grpc_server_listen(worker->server, uri, ret_address, err);
 }
 
-/* UDFs that were told to return do so in a moment; how many have not. */
+/* UDFs that were told to return do so in a moment; how many have not. Where all were told at once, that moment began then. */
 static uint64_t wait_for_udfs(struct trib_worker *worker)
 {
     const struct timespec moment = {0, 1000000};
+    int64_t until = trib_deadline_ms(worker->cancelling ? RETURN_MIN_MS : RETURN_MS);
     uint64_t running = atomic_load(&worker->totals.running);
 
-    for (int i = 0; running > 0 && i < RETURN_MS; i++) {
+    if (worker->cancelling && until < worker->cancelled_at + RETURN_MS * INT64_C(1000000))
+        until = worker->cancelled_at + RETURN_MS * INT64_C(1000000);
+    while (running > 0 && trib_now() < until) {
         nanosleep(&moment, NULL);
         running = atomic_load(&worker->totals.running);
     }

@@ -75,8 +75,11 @@ struct trib_worker_options {
     /* Runs on the I/O thread for each connection that was lost by its peer's fault, such as one that does not speak HTTP/2
      * (trib_grpc_server_set_report); must not block. NULL: nobody is told. */
     void (*stranger)(void *arg, const struct trib_peer *peer, const struct trib_error *err);
+    int64_t request_ms;       /* a Manage call whose request does not come: then it ends with DEADLINE_EXCEEDED; default 10000 */
+    int64_t shutdown_ms;      /* after a shutdown's grace, for all sessions together: how long serializers may take to return, and engines to read what
+                                 they are told; then they are answered without, or lost; default settle_ms */
 };
-#define TRIB_WORKER_OPTIONS_INIT { sizeof(struct trib_worker_options), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL }
+#define TRIB_WORKER_OPTIONS_INIT { sizeof(struct trib_worker_options), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0 }
 
 /* `base` is the caller's, usable from several threads (evthread_use_pthreads() before it was made), and outlives the worker; whoever runs it is the I/O
  * thread, and makes all calls but those that say "any thread". NULL: the worker makes a base of its own, for trib_worker_run(). options may be NULL.
@@ -94,7 +97,8 @@ TRIB_API int trib_worker_listen(struct trib_worker *worker, const char *uri, con
 TRIB_API int trib_worker_run(struct trib_worker *worker, struct trib_error *err);
 
 /* Any thread, and from a signal handler. No more sessions are taken; those in flight may end normally for grace_ms (0: at once, negative: however long),
- * then each gets an error (WorkerError) and CancelResponse. The worker ends when the last has ended, whether clients are still connected or not.
+ * then each gets an error (WorkerError) and CancelResponse, and has shutdown_ms to take it. The worker ends when the last has ended, or 250 ms later: clients
+ * that are still connected, calls of Manage that are open and answers that nobody reads do not hold it.
  * Again: the earlier end counts. Manage's ShutdownRequest does the same, with 0 for cancel_sessions, else negative. */
 TRIB_API void trib_worker_shutdown(struct trib_worker *worker, int64_t grace_ms);
 
