@@ -380,6 +380,40 @@ START_TEST(test_engine_that_sends_and_never_reads)
 }
 END_TEST
 
+/* All sessions together hold little more than they may: each what it takes to go on. */
+START_TEST(test_held_limit)
+{
+    struct trib_worker_options options = TRIB_WORKER_OPTIONS_INIT;
+    struct child children[TRIES];
+    int64_t stuck;
+
+    batch = 100000;
+    for (int i = 0; i < TRIES; i++) {
+        self = &children[i];
+        child_start(&children[i], never_reads);
+    }
+    balance_setup();
+    options.serializer = &trib_serializer_echo;
+    options.held_limit = _i == 0 ? 2 * MIB : 0;
+    test_worker_start(&worker, &options, NULL);
+    for (int i = 0; i < TRIES; i++) {
+        child_go(&children[i]);
+        ck_assert_int_eq(read(children[i].told[0], &stuck, sizeof(stuck)), sizeof(stuck));
+    }
+    if (_i == 0)
+        ck_assert_uint_le(test_worker_stats(&worker).held, 3 * MIB + TRIES * MIB / 4);
+    else
+        ck_assert_uint_ge(test_worker_stats(&worker).held, TRIES * 4 * MIB);
+    for (int i = 0; i < TRIES; i++)
+        child_kill(&children[i]);
+    test_worker_wait_reports(&worker, TRIES);
+    stuck = trib_now();
+    while (test_worker_stats(&worker).held > 0)
+        ck_assert_msg(trib_now() - stuck < SECOND, "a second later %" PRIu64 " bytes are held", test_worker_stats(&worker).held);
+    finish(execution_open(worker.engine, ""), "FINISH");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("worker flow");
@@ -394,6 +428,7 @@ int main(void)
     tcase_add_test(tcase, test_read_while_it_comes);
     tcase_add_loop_test(tcase, test_reset_inside_a_frame, 0, 2);
     tcase_add_test(tcase, test_killed_engine);
+    tcase_add_loop_test(tcase, test_held_limit, 0, 2);
     tcase_add_loop_test(tcase, test_engine_that_sends_and_never_reads, 0, ENDINGS * BATCHES);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -31,6 +31,7 @@ int tribi_session_push(struct tribi_session *session, struct tribi_item *item, s
         rc = grow(session);
     if (rc == TRIB_OK) {
         atomic_fetch_add(&session->held, tribi_item_weight(item));
+        atomic_fetch_add(&session->worker->totals.held, tribi_item_weight(item));
         session->items[(session->first + session->count++) & (session->capacity - 1)] = *item;
     }
     wake = session->waits;

@@ -121,6 +121,7 @@ static void heartbeat(struct tribi_manage *manage)
             {"receive_nanos", stats.receive_nanos},
             {"watchdog", stats.watchdog},
             {"heartbeats", stats.heartbeats},
+            {"held", stats.held},
         };
         enum { COUNT = sizeof(figures) / sizeof(figures[0]) };
         struct trib_spark_pair pairs[COUNT];

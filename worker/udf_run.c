@@ -67,6 +67,7 @@ static void let_go(struct tribi_session *session, struct tribi_item *item)
     size_t weight = tribi_item_weight(item), left;
 
     trib_view_release(&item->bytes);
+    atomic_fetch_sub(&session->worker->totals.held, weight);
     left = atomic_fetch_sub(&session->held, weight) - weight;
     if (atomic_load(&session->starved) && left <= session->worker->channel.budget / 2 && atomic_exchange(&session->starved, false))
         tribi_worker_mail(session, TRIBI_NEWS_ROOM);

@@ -8,7 +8,8 @@
 
 enum {
     ROUNDS = 64,      /* items in a row, before other streams have their turn */
-    SLACK = 64 << 10  /* above the budget, between messages */
+    SLACK = 64 << 10, /* above the budget, between messages */
+    SHARE = 64 << 10  /* of a session, where all together hold too much */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
@@ -83,6 +84,7 @@ void tribi_session_free(struct tribi_session *session)
     if (session->next != NULL)
         session->next->link = session->link;
     session->worker->session_count--;
+    atomic_fetch_sub(&session->worker->totals.held, atomic_load(&session->held)); /* items that nobody took */
     trib_channel_watch(session->channel, session->worker->base, TRIB_READABLE, NULL, NULL, NULL);
     trib_grpc_call_watch(session->call, session->worker->base, NULL, NULL, NULL);
     tribi_speech_done(&session->speech);
@@ -445,11 +447,14 @@ static void act_on_end(struct tribi_session *session, int rc, const struct trib_
  * a little more than the budget is received all the same, in one piece. False: all of that has come, too. */
 static bool may_ask(struct tribi_session *session)
 {
-    size_t budget = session->worker->channel.budget, coming = session->intake.size, there = session->intake.have.len, held;
+    struct trib_worker *worker = session->worker;
+    size_t budget = worker->channel.budget, coming = session->intake.size, there = session->intake.have.len, held;
     bool hold, full;
 
     atomic_store(&session->starved, true); /* before the look: what is let go after it, is told */
     held = atomic_load(&session->held);
+    if (budget > SHARE && atomic_load(&worker->totals.held) > worker->options.held_limit)
+        budget = SHARE;
     hold = held > 0 && (held > budget || (coming > budget / 8 && coming > budget - held));
     full = held + there >= (coming > 0 ? budget : budget + budget / 8 + SLACK);
     session->intake.hold = hold;

@@ -172,6 +172,7 @@ struct tribi_totals {
     atomic_ullong sessions, outcomes[TRIB_WORKER_OUTCOMES];
     atomic_ullong bytes_in, bytes_out, batches_in, batches_out, copied;
     atomic_ullong queue_nanos, udf_nanos, send_nanos, receive_nanos;
+    atomic_size_t held; /* bytes of data, as the sessions count them */
     atomic_ullong running, waiting, in_flight, threads, watchdog, heartbeats;
 };
 

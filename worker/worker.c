@@ -20,6 +20,7 @@ enum { RETURN_MS = 1000, RETURN_MIN_MS = 250, FAREWELL_MS = 250 };
 #define CONTROL_LIMIT ((size_t)16 << 20)
 #define PAYLOAD_LIMIT ((size_t)256 << 20)
 #define FRAME_LIMIT ((size_t)256 << 20)
+#define HELD_LIMIT ((size_t)256 << 20)
 
 /* ---- Any thread ------------------------------------------------------------------------------------------------- */
 
@@ -81,6 +82,7 @@ void trib_worker_stats(struct trib_worker *worker, struct trib_worker_stats *ret
         .receive_nanos = atomic_load(&totals->receive_nanos),
         .watchdog = atomic_load(&totals->watchdog),
         .heartbeats = atomic_load(&totals->heartbeats),
+        .held = atomic_load(&totals->held),
     };
 
     for (int i = 0; i < TRIB_WORKER_OUTCOMES; i++)
@@ -321,6 +323,7 @@ static int complete_options(const struct trib_worker_options *options, struct tr
     complete.align = complete.align != 0 ? complete.align : 1;
     complete.stall_ms = complete.stall_ms != 0 ? complete.stall_ms : STALL_MS;
     complete.settle_ms = complete.settle_ms != 0 ? complete.settle_ms : SETTLE_MS;
+    complete.held_limit = complete.held_limit != 0 ? complete.held_limit : HELD_LIMIT;
     complete.shutdown_ms = complete.shutdown_ms != 0 ? complete.shutdown_ms : complete.settle_ms;
     complete.request_ms = complete.request_ms != 0 ? complete.request_ms : REQUEST_MS;
     worker->options = complete;

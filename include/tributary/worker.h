@@ -76,10 +76,12 @@ struct trib_worker_options {
      * (trib_grpc_server_set_report); must not block. NULL: nobody is told. */
     void (*stranger)(void *arg, const struct trib_peer *peer, const struct trib_error *err);
     int64_t request_ms;       /* a Manage call whose request does not come: then it ends with DEADLINE_EXCEEDED; default 10000 */
+    size_t held_limit;        /* bytes of data that all sessions together hold; beyond it each holds 64 KiB, or one message, until there is room again;
+                                 default 256 MiB */
     int64_t shutdown_ms;      /* after a shutdown's grace, for all sessions together: how long serializers may take to return, and engines to read what
                                  they are told; then they are answered without, or lost; default settle_ms */
 };
-#define TRIB_WORKER_OPTIONS_INIT { sizeof(struct trib_worker_options), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0 }
+#define TRIB_WORKER_OPTIONS_INIT { sizeof(struct trib_worker_options), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0 }
 
 /* `base` is the caller's, usable from several threads (evthread_use_pthreads() before it was made), and outlives the worker; whoever runs it is the I/O
  * thread, and makes all calls but those that say "any thread". NULL: the worker makes a base of its own, for trib_worker_run(). options may be NULL.
@@ -121,6 +123,7 @@ struct trib_worker_stats {
     uint64_t receive_nanos;   /* and waiting for input */
     uint64_t watchdog;        /* sessions that it ended */
     uint64_t heartbeats;
+    uint64_t held;            /* bytes of data that sessions have not let go, with 208 for each frame, now */
 };
 
 /* Any thread. What a Heartbeat answers, by the names of these fields. */

@@ -218,6 +218,7 @@ static void on_headers(struct trib_grpc_call *stream, const nghttp2_frame *frame
 
     if (stream->header_bytes > HEADER_LIST_MAX) {
         stream->headers_done = true;
+        stream->grpc_status = -1; /* whatever they said before */
         tribi_grpc_stream_fail(stream, TRIB_ERR_LIMIT, TRIB_GRPC_RESOURCE_EXHAUSTED, "the header list has %u bytes, the limit is %d",
                                stream->header_bytes, HEADER_LIST_MAX);
         return;

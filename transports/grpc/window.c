@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/param.h>
 
-enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024, PINNED_MAX = 64 << 20, PINNED_TIMES = 4, SUM_AGAIN_MS = 10 };
+enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024, PINNED_MAX = 64 << 20, SUM_AGAIN_MS = 10 };
 enum { LEASE_COST = 256 }; /* of the smallest block, and what knows of it: empty batches are not free */
 static const uint8_t measuring_ping[8] = "tribflow";
 
@@ -115,14 +115,14 @@ void tribi_grpc_credit_let_go(struct tribi_grpc_credit *credit, size_t bytes, si
 }
 
 /* A view of a few bytes keeps a whole block from being used again. That is no harm while it is let go soon; but what a stream leaves lying may pin
- * half its budget, and all of a connection PINNED_MAX, and a few times of what they hold: a block that holds much is looked at for each part of it. */
+ * half its budget, and all of a connection PINNED_MAX, besides as much as they hold. */
 bool tribi_grpc_credit_may_pin(const struct tribi_grpc_credit *credit, size_t bytes, size_t block, size_t budget)
 {
     const struct tribi_grpc_poke *poke = credit->poke;
     size_t mine = atomic_load_explicit(&credit->pinned, memory_order_relaxed), held = atomic_load_explicit(&credit->held, memory_order_relaxed);
     size_t all = atomic_load_explicit(&poke->pinned, memory_order_relaxed), all_held = atomic_load_explicit(&poke->held, memory_order_relaxed);
 
-    return mine + block <= budget / 2 + PINNED_TIMES * (held + bytes) && all + block <= PINNED_MAX + PINNED_TIMES * (all_held + bytes);
+    return mine + block <= budget / 2 + held + bytes && all + block <= PINNED_MAX + all_held + bytes;
 }
 
 /* Any thread, perhaps under the lock of the connection, or of a budget. */
