@@ -12,6 +12,7 @@ libtributary_core_la_SOURCES = \
 	lib/ring-internal.h lib/ring.c \
 	lib/transport.c \
 	lib/uri.c \
+	lib/utf8.c \
 	lib/counter-internal.h lib/fence-internal.h lib/fence.c \
 	lib/wait-internal.h lib/wait.c \
 	lib/writer-internal.h lib/writer.c lib/writer_refs.c lib/writer_send.c

@@ -110,37 +110,12 @@ int trib_reader_varint(struct trib_reader *reader, uint64_t *ret, struct trib_er
     return rc;
 }
 
-/* One UTF-8 sequence at p, of at most `left` bytes: its length, or 0 where it is none (overlong forms, surrogates and what lies
- * above U+10FFFF included). */
-static size_t sequence(const uint8_t *p, size_t left)
-{
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-    uint8_t low = 0x80, high = 0xbf;
-
-    if (len < 2 || len > left)
-        return len == 1 ? 1 : 0;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
-}
-
 static int check_utf8(struct trib_view view, struct trib_error *err)
 {
     size_t at = 0;
 
     while (at < view.len) {
-        size_t len = sequence(view.data + at, view.len - at);
+        size_t len = trib_utf8_len(view.data + at, view.len - at);
         if (len == 0)
             return trib_error_set(err, TRIB_ERR_PROTOCOL, 0, "read a string of %zu bytes: byte %zu (0x%02x) is not UTF-8", view.len, at,
                                   view.data[at]);

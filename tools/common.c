@@ -13,27 +13,10 @@
 /* Bytes of the character at text[0] if it may be shown: neither a control nor broken UTF-8, which a terminal might take for one; else 0. */
 static size_t shown(const unsigned char *text, size_t len)
 {
-    size_t n = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
-    unsigned least = 0x80, most = 0xbf;
+    size_t n = trib_utf8_len(text, len);
+    bool control = n == 1 ? text[0] < ' ' || text[0] == 0x7f : n == 2 && text[0] == 0xc2 && text[1] < 0xa0; /* ASCII's, Latin-1's */
 
-    if (n <= 1)
-        return n == 1 && text[0] >= ' ' && text[0] != 0x7f ? 1 : 0;
-    if (n > len)
-        return 0;
-    if (text[0] == 0xc2 || text[0] == 0xe0) /* a control of Latin-1; longer than need be */
-        least = 0xa0;
-    else if (text[0] == 0xf0)
-        least = 0x90;
-    else if (text[0] == 0xed) /* half of a pair of UTF-16 */
-        most = 0x9f;
-    else if (text[0] == 0xf4) /* above U+10FFFF */
-        most = 0x8f;
-    if (text[1] < least || text[1] > most)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
+    return control ? 0 : n;
 }
 
 void tool_clean(char *text, size_t len)

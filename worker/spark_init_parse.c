@@ -97,30 +97,12 @@ static struct trib_view get_bytes(struct parser *parser, const char *field)
     return trib_view_sub(parser->content, parser->at - (size_t)length, (size_t)length);
 }
 
-/* Bytes of the UTF-8 sequence at the start of n bytes; 0 where there is none. */
-static size_t utf8_sequence(const uint8_t *at, size_t n)
-{
-    static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = at[0] < 0x80 ? 1 : (at[0] & 0xE0) == 0xC0 ? 2 : (at[0] & 0xF0) == 0xE0 ? 3 : (at[0] & 0xF8) == 0xF0 ? 4 : 0;
-    uint32_t point;
-
-    if (len <= 1 || len > n)
-        return len > n ? 0 : len;
-    point = at[0] & (0xFFu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((at[i] & 0xC0) != 0x80)
-            return 0;
-        point = point << 6 | (at[i] & 0x3Fu);
-    }
-    return point < lowest[len] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000) ? 0 : len;
-}
-
 static struct trib_view get_text(struct parser *parser, const char *field)
 {
     struct trib_view text = get_bytes(parser, field);
 
     for (size_t at = 0, step; at < text.len; at += step) {
-        step = utf8_sequence(text.data + at, text.len - at);
+        step = trib_utf8_len(text.data + at, text.len - at);
         if (step == 0) {
             fail_field(parser, field, "not UTF-8");
             break;

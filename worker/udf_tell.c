@@ -10,30 +10,14 @@
 
 /* ---- Texts ------------------------------------------------------------------------------------------------------ */
 
-/* How many bytes the character at the front has; 0: it is none of UTF-8, which is all that a protobuf string may hold. */
-static size_t character(const uint8_t *at, size_t len)
-{
-    static const uint8_t least[5] = {0, 0, 0xc2, 0xe0, 0xf0};
-    size_t n = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
-
-    if (n == 0 || n > len || at[0] < least[n])
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-        (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return n;
-}
-
+/* A protobuf string may hold nothing but UTF-8. */
 static void make_text(char *text)
 {
     uint8_t *at = (uint8_t *)text;
     size_t left = strlen(text);
 
     while (left > 0) {
-        size_t n = character(at, left);
+        size_t n = trib_utf8_len(at, left);
         if (n == 0)
             *at = '?';
         n = n > 0 ? n : 1;

@@ -43,6 +43,12 @@ TRIB_API int64_t trib_now(void);
 /* The deadline that lies timeout_ms milliseconds ahead; TRIB_FOREVER for a negative number. Any thread. */
 TRIB_API int64_t trib_deadline_ms(int64_t timeout_ms);
 
+/* ---- Text ---- */
+
+/* Bytes of the character of UTF-8 (RFC 3629) that begins len bytes, 1 to 4, or 0 where none does: cut off, longer than need be, a surrogate, above
+ * U+10FFFF. len > 0. Any thread. */
+TRIB_API size_t trib_utf8_len(const void *data, size_t len);
+
 /* ---- Allocator ------------------------------------------------------------------------------------------------
  * All memory of the library comes from one allocator per process: malloc() unless replaced. `allocate` returns memory aligned as
  * malloc() would, or NULL; `release` is never called with NULL. Both may be called from any thread at once. Blocks of
