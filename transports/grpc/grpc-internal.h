@@ -305,7 +305,7 @@ struct tribi_grpc_conn {
     struct tribi_grpc_poke *poke;
     size_t extra;                 /* sum of the streams' */
     struct trib_grpc_call *thirsty; /* those whose credit says so */
-    int64_t summed_at;            /* when the sum of the streams' was last made anew */
+    int64_t sum_again_at;         /* when the sum of the streams' may be made anew */
     bool writers_due;             /* the window of the connection, or the first window of streams, has been opened */
     bool in_ended;
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/param.h>
 
-enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024, PINNED_MAX = 64 << 20, SUM_AGAIN_MS = 10 };
+enum { LEAST_MAX = 1 << 20, IDLE_ROUNDS = 4, RESTS_MAX = 1024, PINNED_MAX = 64 << 20, SUM_AGAIN_MS = 10, SUM_TIMES = 32 };
 enum { LEASE_COST = 256 }; /* of the smallest block, and what knows of it: empty batches are not free */
 static const uint8_t measuring_ping[8] = "tribflow";
 
@@ -218,17 +218,27 @@ void tribi_grpc_stream_shut(struct trib_grpc_call *stream)
     tribi_grpc_stream_thirsts(stream, false);
 }
 
-/* What the bound on the sum of all streams leaves. What they have let go is known of each when it is looked at: of all, where that matters. */
+/* What a stream has let go is known when it is looked at. To look at all of them takes a small part of the time, however many they are. */
+static void sum_up(struct tribi_grpc_conn *conn)
+{
+    int64_t begin = trib_now(), took;
+
+    if (begin < conn->sum_again_at)
+        return;
+    for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
+        if (stream->extra > 0 && !stream->closed)
+            note_open(stream);
+    took = trib_now() - begin;
+    conn->sum_again_at = begin + SUM_AGAIN_MS * INT64_C(1000000) + SUM_TIMES * took;
+}
+
+/* What the bound on the sum of all streams leaves. */
 static size_t sum_left(struct tribi_grpc_conn *conn, size_t wanted)
 {
     size_t sum = conn->settings.window_sum;
 
-    if (conn->extra + wanted > sum && trib_now() - conn->summed_at > SUM_AGAIN_MS * INT64_C(1000000)) {
-        conn->summed_at = trib_now();
-        for (struct trib_grpc_call *stream = conn->streams; stream != NULL; stream = stream->next)
-            if (stream->extra > 0 && !stream->closed)
-                note_open(stream);
-    }
+    if (conn->extra + wanted > sum)
+        sum_up(conn);
     return conn->extra < sum ? sum - conn->extra : 0;
 }
 
