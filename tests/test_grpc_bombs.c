@@ -3,8 +3,8 @@
 #include "tests/support/grpc_echo.h"
 #include "tests/support/grpc_talk.h"
 #include "tests/support/grpc_zip.h"
+#include "tests/support/resident.h"
 
-#include <tributary/chunk.h>
 #include <tributary/reader.h>
 
 #include <check.h>
@@ -21,25 +21,6 @@ static struct trib_error err;
 static uint8_t zeros[60 << 20];
 static struct grpc_echo echo;
 
-static uint64_t pool_bytes(void)
-{
-    struct trib_pool_stats stats = { .size = sizeof(stats) };
-
-    trib_pool_stats(&stats);
-    return stats.used_bytes + stats.idle_bytes;
-}
-
-static void expect_service(void)
-{
-    struct trib_grpc_client *client = grpc_talk_connect(echo.address);
-    struct trib_grpc_call *call = grpc_talk_begin(client, "/test/Echo");
-
-    grpc_talk_send(call, "still there", 11);
-    grpc_talk_expect(call, "still there", 11);
-    grpc_talk_free(call);
-    trib_grpc_client_free(client);
-}
-
 /* 60 MiB on each of many streams, which are read up to the limit, or not at all. */
 START_TEST(test_bombs)
 {
@@ -55,7 +36,7 @@ START_TEST(test_bombs)
     options.limit = MIB;
     options.budget = MIB;
     grpc_echo_start(&echo, &options);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     before = pool_bytes();
     fd = grpc_raw_connect(echo.address);
     grpc_raw_preface();
@@ -66,10 +47,10 @@ START_TEST(test_bombs)
         while (read && grpc_raw_until(fd, HEADERS, &frame) && (frame.flags & END_STREAM) == 0)
             ;
         if (i % 8 == 4)
-            expect_service();
+            grpc_talk_expect_service(echo.address);
         ck_assert_uint_le(pool_bytes(), before + 4 * MIB);
     }
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     ck_assert_uint_le(pool_bytes(), before + 4 * MIB);
     close(fd);
     grpc_echo_stop(&echo);
@@ -238,7 +219,7 @@ START_TEST(test_metadata)
 
     trib_set_allocator(&allocator);
     grpc_echo_start(&echo, NULL);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     fd = grpc_raw_connect(echo.address);
     grpc_raw_preface();
     ck_assert(grpc_raw_send(fd));
@@ -253,7 +234,7 @@ START_TEST(test_metadata)
     else
         until_deaf(streams);
     ck_assert_uint_le(atomic_load(&peak), before + (refused ? 2 : 1) * MIB);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     close(fd);
     grpc_echo_stop(&echo);
     trib_pool_trim();

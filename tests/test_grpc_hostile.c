@@ -27,23 +27,6 @@ static void set_up(void)
     grpc_echo_start(&echo, NULL);
 }
 
-/* Another client is served. */
-static void expect_service(void)
-{
-    struct trib_grpc_client *client;
-    struct trib_grpc_call *call;
-    struct trib_view view;
-
-    ck_assert_int_eq(trib_grpc_connect(echo.address, NULL, &client, &err), TRIB_OK);
-    ck_assert_int_eq(trib_grpc_call(client, "/test/Echo", NULL, &call, &err), TRIB_OK);
-    trib_writer_bytes(trib_channel_writer(trib_grpc_call_channel(call)), "still there", 11, &err);
-    ck_assert_int_eq(trib_writer_finish(trib_channel_writer(trib_grpc_call_channel(call)), 0, NULL, &err), TRIB_OK);
-    trib_reader_set_deadline(trib_channel_reader(trib_grpc_call_channel(call)), trib_deadline_ms(20000));
-    ck_assert_int_eq(trib_reader_take(trib_channel_reader(trib_grpc_call_channel(call)), 11, &view, &err), TRIB_OK);
-    trib_channel_free(trib_grpc_call_channel(call));
-    trib_grpc_client_free(client);
-}
-
 /* The server says GOAWAY with this code, and hangs up; -1: without a word. */
 static void expect_goaway(int fd, int code)
 {
@@ -60,7 +43,7 @@ static void expect_goaway(int fd, int code)
     ck_assert_msg(found == code, "GOAWAY %d, not %d", found, code);
     ck_assert_msg(poll(&polled, 1, 0) == 1, "the server did not hang up");
     close(fd);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
 }
 
 /* What is in use: of the pool, and of the heap, in which the pool's smaller blocks lie. Others' allocators say nothing of theirs. */
@@ -163,9 +146,9 @@ static bool pour(int fd, void (*one)(uint32_t i), uint32_t count)
             ck_assert_uint_le(memory(), before + MEMORY_MAX);
         }
         if (i == count / 2)
-            expect_service();
+            grpc_talk_expect_service(echo.address);
     }
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     ck_assert_uint_le(memory(), before + MEMORY_MAX);
     return taken;
 }
@@ -290,7 +273,7 @@ START_TEST(test_floods)
     }
     ck_assert(taken);
     close(fd);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
 }
 END_TEST
 
@@ -318,7 +301,7 @@ START_TEST(test_continuation_flood)
     for (int i = 0; i < 1000; i++)
         grpc_raw_frame(9, 0, 1, "", 0);
     grpc_raw_send(fd);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     expect_goaway(fd, -1);
 }
 END_TEST
@@ -349,7 +332,7 @@ START_TEST(test_header_list)
     ck_assert(grpc_raw_send(fd));
     ck_assert(grpc_raw_until(fd, _i == 0 ? 1 : 3, &frame));
     ck_assert_uint_eq(frame.stream, 1);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     grpc_raw_request(3, "/test/Echo", 1);
     ck_assert(grpc_raw_send(fd));
     while (frame.stream != 3)
@@ -440,7 +423,7 @@ START_TEST(test_window_disregarded)
     ck_assert(grpc_raw_send(fd));
     ck_assert(grpc_raw_until(fd, 3, &frame));
     ck_assert(frame.stream == 1 && frame.payload[3] == 3);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     close(fd);
 }
 END_TEST
@@ -523,7 +506,7 @@ START_TEST(test_malformed)
     shutdown(fd, SHUT_WR);
     grpc_raw_read(fd, in, sizeof(in), 10000);
     close(fd);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
 }
 END_TEST
 
@@ -536,10 +519,10 @@ START_TEST(test_half_open)
         fds[i] = grpc_raw_connect(echo.address);
         grpc_raw_write(fds[i], (const uint8_t *)GRPC_RAW_PREFACE, (size_t)i % 25);
     }
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     for (int i = 0; i < 50; i++)
         close(fds[i]);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
 }
 END_TEST
 

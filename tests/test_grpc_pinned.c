@@ -5,7 +5,6 @@
 #include "tests/support/grpc_talk.h"
 #include "tests/support/resident.h"
 
-#include <tributary/chunk.h>
 
 #include <check.h>
 #include <stdlib.h>
@@ -17,25 +16,6 @@ enum { DATA = 0, HEADERS = 1, END_HEADERS = 4, UNKNOWN = 0xf0, SETTINGS = 4, ACK
 
 static struct grpc_echo echo;
 
-static uint64_t pool_bytes(void)
-{
-    struct trib_pool_stats stats = { .size = sizeof(stats) };
-
-    trib_pool_stats(&stats);
-    return stats.used_bytes + stats.idle_bytes;
-}
-
-static void expect_service(void)
-{
-    struct trib_grpc_client *client = grpc_talk_connect(echo.address);
-    struct trib_grpc_call *call = grpc_talk_begin(client, "/test/Echo");
-
-    grpc_talk_send(call, "still there", 11);
-    grpc_talk_expect(call, "still there", 11);
-    grpc_talk_free(call);
-    trib_grpc_client_free(client);
-}
-
 static void begin(void)
 {
     struct trib_channel_options options = TRIB_CHANNEL_OPTIONS_INIT;
@@ -43,12 +23,12 @@ static void begin(void)
     balance_setup();
     options.budget = MIB;
     grpc_echo_start(&echo, &options);
-    expect_service();
+    grpc_talk_expect_service(echo.address);
 }
 
 static void end(void)
 {
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     grpc_echo_stop(&echo);
     balance_teardown();
 }
@@ -76,7 +56,7 @@ START_TEST(test_few_bytes_pin_no_blocks)
         grpc_raw_frame(UNKNOWN, 0, 0, filler, sizeof(filler));
         ck_assert(grpc_raw_send(fd));
     }
-    expect_service();
+    grpc_talk_expect_service(echo.address);
     ck_assert_msg(pool_bytes() < before + (_i == 0 ? 4 : 8) * MIB, "%llu bytes at first, now %llu", (unsigned long long)before,
                   (unsigned long long)pool_bytes());
     close(fd);

@@ -88,3 +88,15 @@ void grpc_talk_free(struct trib_grpc_call *call)
 {
     trib_channel_free(trib_grpc_call_channel(call));
 }
+
+void grpc_talk_expect_service(const char *address)
+{
+    struct trib_grpc_client *client = grpc_talk_connect(address);
+    struct trib_grpc_call *call = grpc_talk_begin(client, "/test/Echo");
+
+    grpc_talk_send(call, "still there", 11);
+    grpc_talk_send_end(call);
+    grpc_talk_expect(call, "still there", 11);
+    grpc_talk_free(call);
+    trib_grpc_client_free(client);
+}

@@ -16,4 +16,7 @@ void grpc_talk_expect(struct trib_grpc_call *call, const void *data, size_t len)
 void grpc_talk_expect_status(struct trib_grpc_call *call, int status, const char *text);
 void grpc_talk_free(struct trib_grpc_call *call);
 
+/* A client that comes now is served: /test/Echo answers. */
+void grpc_talk_expect_service(const char *address);
+
 #endif

@@ -1,5 +1,7 @@
-/* Reads /proc/self/status. */
+/* Reads /proc/self/status, and asks the pool. */
 #include "tests/support/resident.h"
+
+#include <tributary/chunk.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,4 +37,12 @@ long resident_kib(void)
 long resident_peak_kib(void)
 {
     return status("VmHWM:");
+}
+
+uint64_t pool_bytes(void)
+{
+    struct trib_pool_stats stats = { .size = sizeof(stats) };
+
+    trib_pool_stats(&stats);
+    return stats.used_bytes + stats.idle_bytes;
 }
