@@ -72,7 +72,7 @@ static int reserve_entry(struct trib_grpc_call *stream)
     return TRIB_OK;
 }
 
-static struct tribi_grpc_entry *entry_at(struct tribi_grpc_in *in, size_t index)
+static struct tribi_grpc_entry *entry_at(const struct tribi_grpc_in *in, size_t index)
 {
     return &in->entries[(in->first + index) & (in->capacity - 1)];
 }
@@ -138,7 +138,7 @@ static size_t most_lent(const struct trib_grpc_call *stream)
 static bool shares_lease(const struct trib_grpc_call *stream, const struct trib_chunk *block, size_t len)
 {
     const struct tribi_grpc_in *in = &stream->in;
-    const struct tribi_grpc_entry *last = in->count > 0 ? &in->entries[(in->first + in->count - 1) & (in->capacity - 1)] : NULL;
+    const struct tribi_grpc_entry *last = in->count > 0 ? entry_at(in, in->count - 1) : NULL;
     const struct lease *lease = in->lease_arg;
     bool waits = last != NULL ? last->view.len > 0 && last->view.holder == in->lease : in->keep != NULL && in->keep == in->lease;
 
